@@ -1,0 +1,90 @@
+#include "dlm/channel.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "dlm/submitter.h"
+#include "sys/thread.h"
+
+namespace clusterlock::dlm {
+namespace {
+
+constexpr int kSegments = 64;
+
+}  // namespace
+
+// Held by the channel and by its submitter, whichever lives longer: the submitter may be asleep in the kernel long
+// after the channel is gone.
+struct Channel::State {
+  explicit State(DeviceFd fd) : device(std::move(fd)), poll_fd(device.get()) {}
+  DeviceFd device;  // closed by the submitter
+  const int poll_fd;
+  SubmitQueue queue;
+  LocalEvents events;
+  bool value_blocks = false;  // some lock of this handle has a value block: loop's thread only
+};
+
+Channel::Channel(DeviceFd device) : state_(std::make_shared<State>(std::move(device))) {
+  sys::Detach([state = state_] { Submitter(state->device, state->queue, state->events).Run(); });
+}
+
+Channel::~Channel() {
+  Close();
+}
+
+int Channel::device_fd() const {
+  return state_->poll_fd;
+}
+int Channel::local_fd() const {
+  return state_->events.fd();
+}
+
+void Channel::Submit(const Op& op) {
+  if ((op.flags & DLM_LKF_VALBLK) != 0) state_->value_blocks = true;
+  state_->queue.Push(op);
+}
+
+void Channel::Close() {
+  state_->queue.Stop();
+}
+
+size_t Channel::ReadKernel(Event* out, size_t capacity, int* error) {
+  // readv() fills one segment with each result and stops at the first segment it does not fill. With segments of
+  // exactly one plain result, a single call fetches many; but a plain segment would cut off a value block, so once
+  // this handle has any, segments have room for it and a plain result ends the call.
+  const size_t segment = state_->value_blocks ? kResultLvbSize : kResultSize;
+  std::array<uint8_t, kSegments * kResultLvbSize> buffer;
+  std::array<iovec, kSegments> segments;
+  for (size_t i = 0; i < segments.size(); ++i) segments[i] = {buffer.data() + i * segment, segment};
+
+  *error = 0;
+  size_t count = 0;
+  while (count < capacity) {
+    const int wanted = static_cast<int>(std::min<size_t>(kSegments, capacity - count));
+    const ssize_t size = state_->device.ops().Readv(state_->poll_fd, segments.data(), wanted);
+    if (size == -EINTR) continue;
+    if (size <= 0) {
+      if (size != -EAGAIN) *error = size == 0 ? EIO : static_cast<int>(-size);
+      break;
+    }
+    for (size_t at = 0; at < static_cast<size_t>(size); at += segment) {
+      const auto result = DecodeResult(buffer.data() + at, std::min(segment, static_cast<size_t>(size) - at));
+      if (!result) {
+        *error = EPROTO;  // not the device this was written for: nothing it says can be trusted
+        return count;
+      }
+      out[count].kind = result->bast ? EventKind::kBast : EventKind::kCast;
+      out[count].error = 0;
+      out[count].result = *result;
+      ++count;
+    }
+  }
+  return count;
+}
+
+size_t Channel::ReadLocal(Event* out, size_t capacity, bool* closed) {
+  return state_->events.Take(out, capacity, closed);
+}
+
+}  // namespace clusterlock::dlm

@@ -1,0 +1,43 @@
+// Opening, creating and removing lockspaces. Everything here can sleep in the kernel without limit (a global mutex,
+// dlm_controld, recovery): call it on a thread of its own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dlm/codec.h"
+#include "dlm/device_fd.h"
+#include "sys/file_ops.h"
+
+namespace clusterlock::dlm {
+
+struct Failure {
+  int error = 0;               // positive errno; 0 = none
+  std::string syscall{};       // "open", "read", "dlm_create_lockspace", "dlm_remove_lockspace"
+  std::string path{};          // the device it happened on
+  std::vector<int> holders{};  // EBUSY of a removal: the processes with the lockspace open
+  Version version{};           // of the kernel's interface, when that was the reason
+  bool version_mismatch = false;
+};
+
+struct Opened {
+  Failure failure;
+  DeviceFd device;
+  Version version;
+  uint32_t minor = 0;
+  bool created = false;
+  std::string path;
+};
+
+// Opens the lockspace's device. With `create`, a lockspace that this node has not joined is joined first; one that
+// exists is only opened, so that its count of creators (which no process death ever lowers) does not grow.
+Opened OpenLockspace(sys::FileOps& ops, const std::string& name, bool create);
+
+// Gives back one creation; the last one makes this node leave. Refuses with EBUSY while any process of this node has
+// the device open, because the kernel would sleep, unkillable, until all are closed, and block every other creation
+// and removal on the node meanwhile (fs/dlm/lockspace.c:remove_lockspace()); and while orphaned locks of this node are
+// left. Locks of other nodes do not keep it from leaving, provided that debugfs can tell them apart.
+Failure RemoveLockspace(sys::FileOps& ops, const std::string& name);
+
+}  // namespace clusterlock::dlm

@@ -1,0 +1,78 @@
+// The writing half of a channel: the queue between the loop's thread and the submitter, and the submitter's own state.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <list>
+#include <mutex>
+#include <vector>
+
+#include "dlm/channel.h"
+#include "dlm/device_fd.h"
+#include "sys/event_fd.h"
+
+namespace clusterlock::dlm {
+
+// Shared by the loop's thread and the submitter.
+class SubmitQueue {
+ public:
+  void Push(const Op& op);
+  void Stop();
+  // Sleeps until there is work, `until` has come, or Stop() was called; swaps the waiting operations into `out`.
+  // False when stopped and nothing is left.
+  bool Take(std::vector<Op>* out, const std::chrono::steady_clock::time_point* until);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Op> waiting_;
+  bool stopped_ = false;
+};
+
+// What the submitter has to say to the loop.
+class LocalEvents {
+ public:
+  int fd() const { return bell_.fd(); }
+  void Push(const Event& event);
+  void PushClosed();
+  size_t Take(Event* out, size_t capacity, bool* closed);
+
+ private:
+  std::mutex mutex_;
+  std::vector<Event> events_;
+  size_t taken_ = 0;
+  bool closed_ = false;
+  sys::EventFd bell_;
+};
+
+// Lives on the submitter thread.
+class Submitter {
+ public:
+  Submitter(DeviceFd& device, SubmitQueue& queue, LocalEvents& events)
+      : device_(device), queue_(queue), events_(events) {}
+  void Run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Retry {
+    Op op;
+    Clock::time_point due;
+    std::chrono::microseconds delay;
+  };
+
+  void Handle(const Op& op);
+  bool TakeBack(Cookie cookie);
+  void Write(const Op& op, std::chrono::microseconds retry_delay);
+  void RunRetries();
+  uint32_t& LkidOf(uint32_t slot);
+
+  DeviceFd& device_;
+  SubmitQueue& queue_;
+  LocalEvents& events_;
+  std::vector<Op> batch_;
+  std::vector<uint32_t> lkids_;  // by slot; 0 = none
+  std::list<Retry> retries_;
+};
+
+}  // namespace clusterlock::dlm

@@ -1,0 +1,126 @@
+#include "napi/control_wrap.h"
+
+#include <system_error>
+#include <utility>
+
+#include "napi/channel_wrap.h"
+#include "sys/thread.h"
+
+namespace clusterlock::napi {
+namespace {
+
+Napi::Object Describe(Napi::Env env, const dlm::Failure& failure) {
+  auto out = Napi::Object::New(env);
+  out.Set("errno", -failure.error);
+  out.Set("syscall", failure.syscall);
+  out.Set("path", failure.path);
+  auto holders = Napi::Array::New(env, failure.holders.size());
+  for (uint32_t i = 0; i < failure.holders.size(); ++i) holders.Set(i, failure.holders[i]);
+  out.Set("holders", holders);
+  if (failure.version_mismatch) {
+    const dlm::Version& version = failure.version;
+    out.Set("version",
+            std::to_string(version.major) + "." + std::to_string(version.minor) + "." + std::to_string(version.patch));
+  }
+  return out;
+}
+
+}  // namespace
+
+ControlWrap::ControlWrap(Napi::Env env, std::shared_ptr<Instance> instance, Napi::Function channel_constructor)
+    : env_(env),
+      instance_(std::move(instance)),
+      channel_constructor_(Napi::Persistent(channel_constructor)),
+      inbox_(std::make_shared<Inbox>()) {
+  poll_.emplace(instance_, inbox_->fd(), [this](int) { OnMail(); });
+  instance_->Add(this);
+}
+
+ControlWrap::~ControlWrap() {
+  Teardown();
+}
+
+void ControlWrap::Teardown() {
+  if (!poll_) return;
+  instance_->Remove(this);
+  poll_.reset();
+  calls_.clear();
+  channel_constructor_.Reset();
+  auto unclaimed = inbox_->Close();
+  if (unclaimed.empty()) return;
+  // Closing a device may sleep, which this thread must not.
+  auto shared = std::make_shared<std::vector<Done>>(std::move(unclaimed));
+  sys::Detach([shared]() mutable { shared.reset(); });
+}
+
+uint32_t ControlWrap::Begin(Napi::Env env, const Napi::Value& callback) {
+  if (!poll_ || !instance_->alive()) throw Napi::Error::New(env, "the environment is ending");
+  const uint32_t call = next_call_++;
+  calls_.emplace(call, Napi::Persistent(callback.As<Napi::Function>()));
+  poll_->Ref();
+  return call;
+}
+
+// openLockspace(name, create, callback: (failure?, channel?) => void)
+Napi::Value ControlWrap::OpenLockspace(const Napi::CallbackInfo& info) {
+  const std::string name = info[0].As<Napi::String>().Utf8Value();
+  const bool create = info[1].As<Napi::Boolean>().Value();
+  const uint32_t call = Begin(info.Env(), info[2]);
+  try {
+    sys::Detach([inbox = inbox_, name, create, call] {
+      inbox->Post({call, true, dlm::OpenLockspace(sys::DefaultFileOps(), name, create)});
+    });
+  } catch (const std::system_error& error) {
+    Done done{call, true, {}};
+    done.result.failure = {error.code().value(), error.what()};
+    inbox_->Post(std::move(done));
+  }
+  return info.Env().Undefined();
+}
+
+// removeLockspace(name, callback: (failure?) => void)
+Napi::Value ControlWrap::RemoveLockspace(const Napi::CallbackInfo& info) {
+  const std::string name = info[0].As<Napi::String>().Utf8Value();
+  const uint32_t call = Begin(info.Env(), info[1]);
+  try {
+    sys::Detach([inbox = inbox_, name, call] {
+      Done done{call, false, {}};
+      done.result.failure = dlm::RemoveLockspace(sys::DefaultFileOps(), name);
+      inbox->Post(std::move(done));
+    });
+  } catch (const std::system_error& error) {
+    Done done{call, false, {}};
+    done.result.failure = {error.code().value(), error.what()};
+    inbox_->Post(std::move(done));
+  }
+  return info.Env().Undefined();
+}
+
+void ControlWrap::OnMail() {
+  for (Done& done : inbox_->Take()) {
+    if (!poll_) return;  // a callback ended the environment
+    Finish(std::move(done));
+  }
+}
+
+void ControlWrap::Finish(Done done) {
+  auto call = calls_.extract(done.call);
+  if (calls_.empty()) poll_->Unref();
+  if (!call) return;
+  EnterJs(env_, [&] {
+    const Napi::Value none = env_.Undefined();
+    Napi::Value failure = none, channel = none;
+    if (done.result.failure.error != 0) {
+      failure = Describe(env_, done.result.failure);
+    } else if (done.opens) {
+      try {
+        channel = ChannelWrap::New(channel_constructor_, instance_, std::move(done.result));
+      } catch (const std::system_error& error) {
+        failure = Describe(env_, {error.code().value(), error.what()});
+      }
+    }
+    call.mapped().MakeCallback(env_.Global(), {failure, channel});
+  });
+}
+
+}  // namespace clusterlock::napi

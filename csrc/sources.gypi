@@ -1,0 +1,45 @@
+# What the addon is made of. Kept beside the sources, so that a source build from the tarball (which carries no root
+# binding.gyp: npm would list it as an install script) uses the same list.
+{
+  'variables': {
+    'sanitize%': '',
+    'addon_sources': [
+      'csrc/dlm/channel.cc',
+      'csrc/dlm/codec.cc',
+      'csrc/dlm/control.cc',
+      'csrc/dlm/holders.cc',
+      'csrc/dlm/lock_dump.cc',
+      'csrc/dlm/submitter.cc',
+      'csrc/napi/channel_wrap.cc',
+      'csrc/napi/control_wrap.cc',
+      'csrc/napi/exports.cc',
+      'csrc/napi/instance.cc',
+      'csrc/sys/event_fd.cc',
+      'csrc/sys/thread.cc',
+    ],
+  },
+  'target_defaults': {
+    'include_dirs': ['.'],  # gyp reads paths here relative to this file, but in variables relative to the root
+    'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17'],
+    'cflags_cc': [
+      '-std=c++17', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wshadow', '-Wconversion',
+      '-isystem', '<!(node -p "require(\'path\').dirname(require.resolve(\'node-addon-api\'))")',
+    ],
+    'defines': [
+      'NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED',
+      # a worker that is being terminated cannot take an exception; that must not abort the process
+      'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+    ],
+    # nodelete: threads of ours may still be asleep in the kernel when the last environment that loaded us is gone
+    'ldflags': ['-Wl,-z,now', '-Wl,-z,relro', '-Wl,-z,nodelete', '-Wl,--exclude-libs,ALL'],
+    'conditions': [
+      ['sanitize==""', {'ldflags': ['-static-libstdc++', '-static-libgcc']},
+                       {'cflags_cc': ['-fsanitize=<(sanitize)', '-fno-omit-frame-pointer', '-O1', '-g'],
+                        'ldflags': ['-fsanitize=<(sanitize)']}],
+    ],
+  },
+  'targets': [{
+    'target_name': 'clusterlock',
+    'sources': ['<@(addon_sources)', 'napi/addon.cc', 'sys/file_ops.cc'],
+  }],
+}

@@ -1,0 +1,13 @@
+// Threads that may sleep in the kernel without limit. They are detached on purpose: a thread inside a stopped
+// lockspace cannot be joined, not even by SIGKILL, so whatever they touch is owned by shared pointers.
+#pragma once
+
+#include <functional>
+
+namespace clusterlock::sys {
+
+// Runs `body` on a new detached thread with all signals blocked (they belong to Node's own threads).
+// Throws std::system_error when the system has no thread to give.
+void Detach(std::function<void()> body);
+
+}  // namespace clusterlock::sys
