@@ -1,0 +1,43 @@
+import { existsSync } from "node:fs";
+
+import { DlmError } from "../errors";
+import type { NativeFailure } from "../native";
+
+// What each failure of opening, creating and removing means in practice, and what mends it.
+function hint(failure: NativeFailure, code: string): string | undefined {
+  const { syscall, path, version, holders } = failure;
+  if (version !== undefined) return `the kernel's DLM interface is version ${version}, this library speaks 6.x`;
+  if (holders.length > 0) return `open in process ${holders.join(", ")}; close it there first`;
+  const isControl = path.endsWith("dlm-control");
+  switch (code) {
+    case "ENOENT":
+    case "ENODEV":
+    case "ENXIO":
+      if (!existsSync("/sys/module/dlm")) return "the kernel module dlm is not loaded: modprobe dlm";
+      if (isControl) return "the DLM is loaded, but its control device is missing from /dev";
+      if (code === "ENODEV") return "the device node belongs to another lockspace, or to none any more";
+      return "this node has not joined the lockspace: open it with { create: true }, or run dlm_tool join";
+    case "EACCES":
+      return isControl
+        ? "creating a lockspace needs access to the control device"
+        : "the lockspace's device is not open to this user: ask for a group and mode in its udev rule";
+    case "EPERM":
+      return "creating and removing lockspaces needs CAP_SYS_ADMIN";
+    case "ENOTCONN":
+      return "this node has no cluster address yet: is dlm_controld running?";
+    case "EUNATCH":
+      return "dlm_controld has gone away: this node cannot join anything until it is back";
+    case "EBUSY":
+      return syscall === "dlm_remove_lockspace" ? "orphaned locks of this node are left in it, or others' locks that cannot be told apart without debugfs" : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** The error for a failed open, creation or removal. */
+export function lockspaceError(lockspace: string, failure: NativeFailure): DlmError {
+  const { errno, syscall, path, holders } = failure;
+  const details = { errno, syscall, path, lockspace, holders: holders.length > 0 ? holders : undefined };
+  const { code } = new DlmError(details);
+  return new DlmError({ ...details, hint: hint(failure, code) });
+}

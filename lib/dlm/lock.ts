@@ -1,0 +1,257 @@
+import { DlmError, LockStateError, invalidType, invalidValue } from "../errors";
+import { type LockMode, compatible, isDownConversion, modeNumber, LOCK_MODES } from "../modes";
+
+import { type Channel, type Completion, ECANCEL, EUNLOCK, OP } from "./channel";
+import { LKF } from "./flags";
+import type { Lkb } from "./lkb";
+import { checkLvbOption, unlockWrites } from "./lvb";
+import {
+  type CheckedOptions,
+  type ConvertOptions,
+  type OnBlocking,
+  checkMode,
+  checkObject,
+  checkOptions,
+} from "./options";
+import { Turns } from "./turns";
+import type { ValueBlock } from "./value";
+
+export interface ReleaseOptions {
+  /** Written by the release; the lock must be held in PW or EX. At most 32 bytes, padded with zeros. */
+  lvb?: Uint8Array | undefined;
+}
+
+/** What a lock is made of; see Lockspace.lock(). */
+export interface Grant {
+  channel: Channel;
+  lkb: Lkb;
+  lkid: number;
+  lockspace: string;
+  resource: string;
+  mode: LockMode;
+  value: ValueBlock;
+  onBlocking: OnBlocking | undefined;
+  onReleased: (lock: Lock) => void;
+}
+
+/**
+ * One lock, held. The object is the hold: it lasts until `release()`, the end of an `await using` block, the close of
+ * its lockspace handle or the end of the process, whichever comes first.
+ */
+export class Lock implements AsyncDisposable {
+  readonly #grant: Grant;
+  readonly #turns = new Turns();
+  #mode: LockMode;
+  #onBlocking: OnBlocking | undefined;
+  #releasing: Promise<void> | undefined;
+  // Ends the conversion in flight with this reason, if the kernel lets it.
+  #interrupt: ((reason: unknown) => void) | undefined;
+
+  /** @internal Locks come from {@link Lockspace.lock}. */
+  constructor(grant: Grant) {
+    this.#grant = grant;
+    this.#mode = grant.mode;
+    this.#listen(grant.onBlocking);
+  }
+
+  /** The resource's name; bytes that are no UTF-8 show as U+FFFD. */
+  get resource(): string {
+    return this.#grant.resource;
+  }
+
+  /** The kernel's id of this lock on this node, 1 to 2^32-1. */
+  get id(): number {
+    return this.#grant.lkid;
+  }
+
+  /** The mode that the kernel has granted; after a release, the last one. */
+  get mode(): LockMode {
+    return this.#mode;
+  }
+
+  /** True once a release has begun. */
+  get released(): boolean {
+    return this.#releasing !== undefined;
+  }
+
+  /** The 32 bytes last read or written; undefined before. A value that was never written reads as zeros. */
+  get lvb(): Uint8Array | undefined {
+    return this.#grant.value.lvb;
+  }
+
+  /**
+   * False when the kernel flagged the value as not valid: a holder of PW or EX died, or invalidated it on purpose.
+   * Undefined before any value was delivered. True does not prove that the last value written was kept: a node's
+   * death, or a moment in which no lock at all stood on the resource, can leave zeros with no flag.
+   * Source: fs/dlm/recover.c, `recover_lvb()`.
+   */
+  get lvbValid(): boolean | undefined {
+    return this.#grant.value.valid;
+  }
+
+  /**
+   * Changes the mode. Conversions of one lock run one after the other, in the order they were asked for. A conversion
+   * downwards never waits for others; one upwards waits, and keeps the old mode meanwhile.
+   *
+   * An abort of a waiting up-conversion rejects at once with the signal's reason; if the kernel grants at that moment,
+   * the lock is converted back. Where the way back could wait itself (PR to CW and CW to PR), the kernel's answer
+   * decides: cancelled rejects, granted resolves.
+   *
+   * @throws {DlmError} EDEADLK when two locks wait for each other's conversion; the old mode is kept.
+   * @throws {LockStateError} ERR_LOCK_RELEASED
+   * @throws {TypeError | RangeError} a wrong mode or option
+   */
+  async convert(mode: LockMode, options?: ConvertOptions): Promise<this> {
+    checkMode(mode, "mode");
+    const checked = checkOptions(options);
+    this.#assertHeld();
+    const endTurn = await this.#turns.enter(checked.signal);
+    try {
+      this.#assertHeld();
+      checked.signal?.throwIfAborted();
+    } catch (error) {
+      endTurn();
+      throw error;
+    }
+    return this.#convert(mode, checked, endTurn);
+  }
+
+  #convert(mode: LockMode, options: CheckedOptions, endTurn: () => void): Promise<this> {
+    const { signal } = options;
+    const from = this.#mode;
+    const waits = !isDownConversion(from, mode);
+    const canGoBack = waits && isDownConversion(mode, from);
+    // The kernel takes over a conversion's listener even if the conversion then fails (dlm_user_convert()).
+    if (options.onBlocking !== undefined) this.#listen(options.onBlocking ?? undefined);
+    const value = this.#grant.value.plan(from, mode, options.lvb);
+
+    return new Promise((resolve, reject) => {
+      let interrupted = false;
+      let reason: unknown;
+      const interrupt = (why: unknown): void => {
+        if (interrupted) return;
+        interrupted = true;
+        reason = why;
+        this.#grant.lkb.cancel();
+        if (canGoBack) reject(why);
+      };
+      const onAbort = (): void => {
+        interrupt(signal?.reason);
+      };
+      if (waits) {
+        signal?.addEventListener("abort", onAbort, { once: true });
+        this.#interrupt = interrupt;
+      }
+      const submission = {
+        kind: OP.convert,
+        mode: modeNumber(mode),
+        flags: value.flags,
+        bast: this.#onBlocking !== undefined,
+        lvb: value.lvb,
+      };
+      void this.#grant.lkb
+        .perform(submission, waits)
+        .then(async (completion) => {
+          this.#interrupt = undefined;
+          signal?.removeEventListener("abort", onAbort);
+          if (completion.status === 0 && !(interrupted && canGoBack)) {
+            value.done(completion);
+            this.#mode = mode;
+            resolve(this);
+            return;
+          }
+          value.failed();
+          if (completion.status === 0) {
+            await this.#goBack(from);
+            return;
+          }
+          const cancelled = completion.status === ECANCEL && interrupted;
+          reject(cancelled ? (reason as Error) : this.#failure("dlm_convert", completion));
+        })
+        .finally(endTurn);
+    });
+  }
+
+  // The grant crossed the abort. Going back down needs no permission of others and writes no value.
+  async #goBack(mode: LockMode): Promise<void> {
+    const bast = this.#onBlocking !== undefined;
+    await this.#grant.lkb.perform({ kind: OP.convert, mode: modeNumber(mode), flags: 0, bast }, false);
+    this.#grant.value.inheritsNothing();
+  }
+
+  /**
+   * Gives the lock back, and writes its value if there is one to write. A conversion that waits is given up first.
+   * Safe to call more than once: every call waits for the one release.
+   *
+   * While the lockspace is in recovery this waits with it.
+   *
+   * @throws {DlmError} when the kernel does not know the lock any more
+   * @throws {RangeError} ERR_INVALID_ARG_VALUE: `lvb` with a mode below PW, which cannot write
+   */
+  async release(options?: ReleaseOptions): Promise<void> {
+    const lvb = checkLvbOption(checkObject(options)["lvb"]);
+    if (typeof lvb === "boolean") throw invalidType("options.lvb", "a Uint8Array", lvb);
+    if (lvb && !this.#releasing && !unlockWrites(this.#mode)) {
+      throw invalidValue("options.lvb", `cannot be written from mode ${this.#mode}; only PW and EX write`);
+    }
+    await (this.#releasing ??= this.#release(lvb));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  async #release(lvb: Uint8Array | undefined): Promise<void> {
+    this.#interrupt?.(this.#releasedError());
+    const endTurn = await this.#turns.enter();
+    this.#listen(undefined);
+    const { lkb, value, onReleased } = this.#grant;
+    const plan = value.planRelease(this.#mode, lvb);
+    let failed: Completion | undefined;
+    if (plan.prepare) {
+      const mode = plan.prepare === "store" ? this.#mode : "NL";
+      const flags = plan.prepare === "store" ? LKF.valBlk : 0;
+      const submission = { kind: OP.convert, mode: modeNumber(mode), flags, bast: false, lvb: plan.lvb };
+      const completion = await lkb.perform(submission, false);
+      if (completion.status !== 0) failed = completion;
+    }
+    const flags = plan.lvb ? LKF.valBlk : 0;
+    const completion = await lkb.perform({ kind: OP.unlock, mode: 0, flags, bast: false, lvb: plan.lvb }, false);
+    lkb.free();
+    onReleased(this);
+    endTurn();
+    if (completion.status !== EUNLOCK) throw this.#failure("dlm_unlock", completion);
+    if (failed) throw this.#failure("dlm_convert", failed);
+  }
+
+  #listen(listener: OnBlocking | undefined): void {
+    const { channel, lkb } = this.#grant;
+    if ((listener === undefined) !== (this.#onBlocking === undefined)) channel.listen(listener ? 1 : -1);
+    this.#onBlocking = listener;
+    lkb.onBlockingMode =
+      listener &&
+      ((mode) => {
+        this.#blocked(mode);
+      });
+  }
+
+  #blocked(number: number): void {
+    const mode = LOCK_MODES[number];
+    // A notice in flight when the lock gave way: it blocks nobody any more.
+    if (mode === undefined || this.#releasing || compatible(this.#mode, mode)) return;
+    this.#onBlocking?.(mode, this);
+  }
+
+  #assertHeld(): void {
+    if (this.#releasing) throw this.#releasedError();
+  }
+
+  #releasedError(): LockStateError {
+    return new LockStateError("ERR_LOCK_RELEASED", `The lock on '${this.resource}' has been released`);
+  }
+
+  #failure(syscall: string, completion: Completion): DlmError {
+    const { lockspace, resource, lkid } = this.#grant;
+    return new DlmError({ errno: completion.status, syscall, lockspace, resource, lkid });
+  }
+}

@@ -1,0 +1,86 @@
+import { getSystemErrorMap } from "node:util";
+
+/** What went wrong with a system call, in the words of Node's own system errors. */
+export interface DlmErrorDetails {
+  /** Negative errno. */
+  errno: number;
+  /** `open`, `read`, `dlm_lock`, `dlm_convert`, `dlm_unlock`, `dlm_create_lockspace` or `dlm_remove_lockspace`. */
+  syscall: string;
+  lockspace?: string | undefined;
+  resource?: string | undefined;
+  /** The kernel's id of the lock. */
+  lkid?: number | undefined;
+  /** The device it happened on. */
+  path?: string | undefined;
+  /** Process ids that have the lockspace open. */
+  holders?: readonly number[] | undefined;
+  /** What to do about it. */
+  hint?: string | undefined;
+}
+
+// Linux numbers that the DLM uses and libuv has no name for.
+const NOT_IN_LIBUV: ReadonlyMap<number, readonly [code: string, text: string]> = new Map([
+  [35, ["EDEADLK", "resource deadlock avoided"]],
+  [37, ["ENOLCK", "no locks available"]],
+  [49, ["EUNATCH", "protocol driver not attached"]],
+  [52, ["EBADE", "invalid exchange"]],
+  [53, ["EBADR", "invalid request descriptor"]],
+  [71, ["EPROTO", "protocol error"]],
+  [0x10001, ["DLM_ECANCEL", "request cancelled"]],
+  [0x10002, ["DLM_EUNLOCK", "lock released"]],
+]);
+
+function describe(errno: number): readonly [code: string, text: string] {
+  return getSystemErrorMap().get(errno) ?? NOT_IN_LIBUV.get(-errno) ?? [`E${-errno}`, "unknown system error"];
+}
+
+/**
+ * The kernel refused. Shaped like Node's own system errors: `code` is the errno's name ("EDEADLK"), `errno` its
+ * negative number, `syscall` what was asked for.
+ */
+export class DlmError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+  declare readonly lockspace?: string;
+  declare readonly resource?: string;
+  declare readonly lkid?: number;
+  declare readonly path?: string;
+  declare readonly holders?: readonly number[];
+
+  constructor(details: DlmErrorDetails) {
+    const { errno, syscall, hint, ...subject } = details;
+    const [code, text] = describe(errno);
+    const about = subject.resource ?? subject.path ?? subject.lockspace;
+    super(`${code}: ${text}, ${syscall}${about === undefined ? "" : ` '${about}'`}${hint ? ` (${hint})` : ""}`);
+    this.code = code;
+    this.errno = errno;
+    this.syscall = syscall;
+    for (const [name, value] of Object.entries(subject)) {
+      if (value !== undefined) Object.defineProperty(this, name, { value, enumerable: true });
+    }
+  }
+}
+
+/** A hold or handle was used after its end. `code` says which. */
+export class LockStateError extends Error {
+  readonly code: "ERR_LOCK_RELEASED" | "ERR_LOCKSPACE_CLOSED";
+
+  constructor(code: LockStateError["code"], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** A TypeError with Node's code for a value of the wrong type. */
+export function invalidType(name: string, expected: string, actual: unknown): TypeError {
+  const shown = actual === null ? "null" : typeof actual;
+  return Object.assign(new TypeError(`The "${name}" argument must be ${expected}. Received ${shown}`), {
+    code: "ERR_INVALID_ARG_TYPE",
+  });
+}
+
+/** A RangeError with Node's code for a value that cannot be. */
+export function invalidValue(name: string, problem: string): RangeError {
+  return Object.assign(new RangeError(`The "${name}" argument ${problem}`), { code: "ERR_INVALID_ARG_VALUE" });
+}

@@ -1,0 +1,109 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import path from "node:path";
+
+import bindings from "bindings";
+
+/** Why opening or removing a lockspace failed. */
+export interface NativeFailure {
+  errno: number;
+  syscall: string;
+  path: string;
+  holders: number[];
+  /** The version of the kernel's interface, when that was the reason. */
+  version?: string;
+}
+
+/** One open lockspace; csrc/napi/channel_wrap.cc. */
+export interface NativeChannel {
+  readonly minor: number;
+  readonly created: boolean;
+  readonly path: string;
+  readonly version: string;
+  start(records: ArrayBuffer, dispatch: (count: number, closed: boolean, errno: number) => void): void;
+  submit(
+    kind: number,
+    slot: number,
+    generation: number,
+    mode: number,
+    flags: number,
+    bast: boolean,
+    name?: Uint8Array,
+    lvb?: Uint8Array,
+  ): void;
+  setRef(on: boolean): void;
+  close(): void;
+}
+
+/** The addon; csrc/napi/exports.cc. Every call returns at once and ends in its callback. */
+export interface NativeDlm {
+  openLockspace(
+    name: string,
+    create: boolean,
+    callback: (...result: [NativeFailure, undefined] | [undefined, NativeChannel]) => void,
+  ): void;
+  removeLockspace(name: string, callback: (failure: NativeFailure | undefined) => void): void;
+}
+
+// The libc that the running Node was linked against, read from its ELF interpreter: process.report would do network
+// look-ups for every open socket.
+function libc(): "glibc" | "musl" {
+  const header = Buffer.alloc(4096);
+  const fd = openSync(process.execPath, "r");
+  try {
+    readSync(fd, header, 0, header.length, 0);
+  } finally {
+    closeSync(fd);
+  }
+  const PT_INTERP = 3;
+  const entries = header.readUInt16LE(56);
+  const entrySize = header.readUInt16LE(54);
+  let entry = Number(header.readBigUInt64LE(32));
+  for (let i = 0; i < entries && entry + entrySize <= header.length; i++, entry += entrySize) {
+    if (header.readUInt32LE(entry) !== PT_INTERP) continue;
+    const at = Number(header.readBigUInt64LE(entry + 8));
+    return header.toString("latin1", at, at + 64).includes("ld-musl-") ? "musl" : "glibc";
+  }
+  return "glibc";
+}
+
+function explain(error: unknown): string {
+  const { message, code } = error as { message: string; code?: string };
+  if (process.platform !== "linux") return "clusterlock speaks to the Linux kernel and runs on Linux only";
+  if (code === "ERR_DLOPEN_DISABLED") return "Node was started with --no-addons";
+  const required = /GLIBC_(\d+\.\d+)' not found/.exec(message)?.[1];
+  const build = `build it from source: node ${path.join("node_modules", "clusterlock", "scripts", "build-native.mjs")}`;
+  if (required) return `the prebuilt addon needs glibc ${required}; ${build}`;
+  return `no addon for ${process.platform}-${process.arch} (${libc()}) was found; ${build}`;
+}
+
+function load(): NativeDlm {
+  const tuple = `${process.platform}-${process.arch}`;
+  const options: bindings.Options & { prebuild: string } = {
+    bindings: "clusterlock.node",
+    module_root: path.resolve(__dirname, ".."),
+    prebuild: `clusterlock.${libc()}.node`,
+    // a build of one's own always wins
+    try: [
+      ["module_root", "build", "Debug", "bindings"],
+      ["module_root", "build", "Release", "bindings"],
+      ["module_root", "prebuilds", tuple, "prebuild"],
+    ],
+  };
+  try {
+    return bindings(options) as NativeDlm;
+  } catch (error) {
+    throw new Error(`clusterlock: ${explain(error)}`, { cause: error });
+  }
+}
+
+/** @internal Puts another addon in place: the tests' double of the kernel's devices. */
+export function useAddon(addon: NativeDlm): void {
+  loaded = addon;
+}
+
+let loaded: NativeDlm | undefined;
+
+/** The addon of this process or worker, loaded when first needed. */
+export function native(): NativeDlm {
+  return (loaded ??= load());
+}
