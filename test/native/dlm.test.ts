@@ -1,0 +1,410 @@
+import assert from "node:assert/strict";
+
+import { Lockspace } from "../../lib/dlm";
+import { useAddon } from "../../lib/native";
+
+import { loadDouble, until } from "./double";
+
+const { addon, levers } = loadDouble();
+
+describe("lib/dlm over the device double", () => {
+  let ls: Lockspace;
+  let other: Lockspace;
+
+  before(() => {
+    useAddon(addon);
+  });
+  beforeEach(async () => {
+    ls = await Lockspace.open("t", { create: true });
+    other = await Lockspace.open("t");
+  });
+  afterEach(async () => {
+    levers.stall(false);
+    levers.failWrites(0, 0);
+    levers.failReads(0, 0);
+    await ls.close();
+    await other.close();
+    assert.equal(levers.countLocks(), 0, "every lock is gone once its handles are closed");
+    assert.equal(levers.countHandles(), 0);
+    await Lockspace.remove("t");
+  });
+
+  it("grants, converts and releases; release is idempotent", async () => {
+    const lock = await ls.lock("r", { mode: "PR" });
+    assert.equal(lock.mode, "PR");
+    assert.ok(lock.id > 0);
+    assert.equal(await lock.convert("EX"), lock);
+    assert.equal(lock.mode, "EX");
+    await Promise.all([lock.release(), lock.release()]);
+    await lock.release();
+    assert.equal(levers.countLocks(), 0);
+  });
+
+  it("queues a conflicting request until the holder gives way", async () => {
+    const held = await ls.lock("r");
+    let granted = false;
+    const waiting = other.lock("r").then((lock) => {
+      granted = true;
+      return lock;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    assert.equal(granted, false);
+    await held.release();
+    await (await waiting).release();
+  });
+
+  it("tryLock says null for a conflict and leaves nothing behind", async () => {
+    const held = await ls.lock("r");
+    assert.equal(await other.tryLock("r"), null);
+    assert.equal(levers.countLocks(), 1);
+    const shared = await other.tryLock("r", { mode: "NL" });
+    assert.ok(shared);
+    await shared.release();
+    await held.release();
+  });
+
+  it("tells the holder who it blocks, and passes the lock itself", async () => {
+    const told: string[] = [];
+    const held = await ls.lock("r", {
+      onBlocking: (mode, lock) => {
+        assert.equal(lock, held);
+        told.push(mode);
+        void lock.convert("NL");
+      },
+    });
+    const next = await other.lock("r", { mode: "PR" });
+    assert.deepEqual(told, ["PR"]);
+    await next.release();
+  });
+
+  it("a throwing onBlocking is an uncaught exception, and costs nobody else an event", async () => {
+    const held = await ls.lock("r", {
+      onBlocking: () => {
+        throw new Error("from the listener");
+      },
+    });
+    const listeners = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException");
+    const caught = new Promise<Error>((resolve) => process.once("uncaughtException", resolve));
+    const waiting = other.lock("r");
+    assert.equal((await caught).message, "from the listener");
+    for (const listener of listeners) process.on("uncaughtException", listener);
+    await held.release();
+    await (await waiting).release();
+  });
+
+  describe("value block", () => {
+    const text = (lvb: Uint8Array | undefined): string =>
+      Buffer.from(lvb ?? [])
+        .toString()
+        .replace(/\0+$/, "");
+
+    it("is undefined until asked for, then zeros and valid when nobody wrote", async () => {
+      const lock = await ls.lock("r", { mode: "NL" });
+      assert.equal(lock.lvb, undefined);
+      assert.equal(lock.lvbValid, undefined);
+      await lock.convert("CR", { lvb: true });
+      assert.deepEqual(lock.lvb, new Uint8Array(32));
+      assert.equal(lock.lvbValid, true);
+    });
+
+    it("is written by a conversion down and by a release, and read by the next", async () => {
+      const keeper = await other.lock("r", { mode: "NL", lvb: true });
+      const writer = await ls.lock("r", { lvb: Buffer.from("one") });
+      assert.equal(text(writer.lvb), "", "what is there is read first");
+      await writer.convert("NL");
+      assert.equal(text(writer.lvb), "one");
+      await keeper.convert("PR", { lvb: true });
+      assert.equal(text(keeper.lvb), "one");
+      await keeper.convert("NL");
+      await writer.convert("EX");
+      await writer.release({ lvb: Buffer.from("two") });
+      await keeper.convert("CR");
+      assert.equal(text(keeper.lvb), "two", "once asked for, it is read along");
+    });
+
+    it("a value in the request for an unwritten resource is not read back as the resource's", async () => {
+      const lock = await ls.lock("r", { mode: "NL", lvb: true });
+      await lock.convert("EX", { lvb: Buffer.from("mine") });
+      assert.equal(text(lock.lvb), "");
+    });
+
+    it("a reader's release writes nothing", async () => {
+      const keeper = await other.lock("r", { mode: "NL", lvb: true });
+      await (await ls.lock("r", { lvb: Buffer.from("kept") })).release();
+      await (await ls.lock("r", { mode: "EX", lvb: true })).release();
+      await (await ls.lock("r", { mode: "EX" })).release();
+      await keeper.convert("PR", { lvb: true });
+      assert.equal(text(keeper.lvb), "kept");
+    });
+
+    it("a release can bring the first value of a lock that took no part before", async () => {
+      const keeper = await other.lock("r", { mode: "NL", lvb: true });
+      await (await ls.lock("r")).release({ lvb: Buffer.from("late") });
+      await keeper.convert("PR");
+      assert.equal(text(keeper.lvb), "late");
+      const reader = await ls.lock("r", { mode: "PR" });
+      await assert.rejects(reader.release({ lvb: Buffer.from("x") }), { code: "ERR_INVALID_ARG_VALUE" });
+      assert.equal(reader.released, false);
+    });
+  });
+
+  describe("abort", () => {
+    it("of a signal that has fired already sends nothing", async () => {
+      const reason = new Error("no");
+      await assert.rejects(ls.lock("r", { signal: AbortSignal.abort(reason) }), reason);
+      assert.equal(levers.countLocks(), 0);
+    });
+
+    it("of a waiting request rejects with the reason and cancels it in the kernel", async () => {
+      const held = await ls.lock("r");
+      const reason = new Error("enough");
+      const abort = new AbortController();
+      const waiting = other.lock("r", { signal: abort.signal });
+      await until("the request is queued", () => levers.countLocks() === 2);
+      abort.abort(reason);
+      await assert.rejects(waiting, reason);
+      await until("the request is gone", () => levers.countLocks() === 1);
+      await held.release();
+    });
+
+    it("crossing a grant gives the lock back, and keeps the value as it was", async () => {
+      const keeper = await other.lock("r", { mode: "NL", lvb: true });
+      await (await ls.lock("r", { lvb: Buffer.from("kept") })).release();
+      let granted = 0;
+      for (let round = 0; round < 300; round++) {
+        const abort = new AbortController();
+        const request = ls.lock("r", { signal: abort.signal, lvb: Buffer.from("stray") });
+        if (round % 3 === 0) abort.abort();
+        else if (round % 3 === 1)
+          setImmediate(() => {
+            abort.abort();
+          });
+        else
+          setTimeout(() => {
+            abort.abort();
+          }, 1);
+        const lock = await request.catch((error: unknown) => {
+          assert.equal((error as Error).name, "AbortError");
+        });
+        if (lock) {
+          granted++;
+          await lock.convert("NL", { lvb: false });
+          await lock.release();
+        }
+      }
+      await until("only the keeper is left", () => levers.countLocks() === 1);
+      assert.ok(granted < 300, "some aborts won");
+      await keeper.convert("PR", { lvb: true });
+      assert.equal(Buffer.from(keeper.lvb ?? []).toString("utf8", 0, 5), "kept\0");
+    });
+
+    it("rejects at once while the kernel is stuck, and cleans up after it", async () => {
+      levers.stall(true);
+      const started = Date.now();
+      await assert.rejects(ls.lock("r", { signal: AbortSignal.timeout(30) }), { name: "TimeoutError" });
+      assert.ok(Date.now() - started < 5000);
+      levers.stall(false);
+      await until("nothing is left", () => levers.countLocks() === 0 && ls.pending === 0);
+    });
+
+    it("of a waiting up-conversion keeps the old mode", async () => {
+      const blocker = await other.lock("r", { mode: "PR" });
+      const lock = await ls.lock("r", { mode: "PR" });
+      await assert.rejects(lock.convert("EX", { signal: AbortSignal.timeout(20) }), { name: "TimeoutError" });
+      assert.equal(lock.mode, "PR");
+      await blocker.release();
+      await lock.convert("EX");
+      assert.equal(lock.mode, "EX");
+    });
+
+    it("of an up-conversion that is granted all the same converts back", async () => {
+      for (let round = 0; round < 50; round++) {
+        const lock = await ls.lock("r", { mode: "NL" });
+        const abort = new AbortController();
+        const conversion = lock.convert("EX", { signal: abort.signal });
+        await Promise.resolve();
+        abort.abort();
+        await assert.rejects(conversion, { name: "AbortError" });
+        const probe = await other.lock("r", { mode: "EX", signal: AbortSignal.timeout(2000) });
+        assert.equal(lock.mode, "NL");
+        await probe.release();
+        await lock.release();
+      }
+    });
+
+    it("of a conversion waiting for its turn takes its place out of the queue", async () => {
+      const blocker = await other.lock("r", { mode: "PR" });
+      const lock = await ls.lock("r", { mode: "NL" });
+      const first = lock.convert("EX");
+      const second = lock.convert("PR", { signal: AbortSignal.timeout(10) });
+      const third = lock.convert("CR");
+      await assert.rejects(second, { name: "TimeoutError" });
+      await blocker.release();
+      await first;
+      await third;
+      assert.equal(lock.mode, "CR");
+    });
+  });
+
+  describe("after the end", () => {
+    it("convert says ERR_LOCK_RELEASED", async () => {
+      const lock = await ls.lock("r");
+      await lock.release();
+      await assert.rejects(lock.convert("NL"), {
+        name: "Error",
+        code: "ERR_LOCK_RELEASED",
+        message: /'r' has been released/,
+      });
+    });
+
+    it("a release ends a conversion that waits", async () => {
+      const blocker = await other.lock("r", { mode: "PR" });
+      const lock = await ls.lock("r", { mode: "PR" });
+      const conversion = lock.convert("EX");
+      const queued = lock.convert("CR");
+      const ended = Promise.all([
+        assert.rejects(conversion, { code: "ERR_LOCK_RELEASED" }),
+        assert.rejects(queued, { code: "ERR_LOCK_RELEASED" }),
+      ]);
+      await lock.release();
+      await ended;
+      assert.equal(levers.countLocks(), 1);
+      await blocker.release();
+    });
+
+    it("everything on a closed handle says ERR_LOCKSPACE_CLOSED, and waiting requests end with it", async () => {
+      const held = await other.lock("r");
+      const mine = await ls.lock("s");
+      const waiting = ls.lock("r");
+      const rejected = assert.rejects(waiting, { code: "ERR_LOCKSPACE_CLOSED" });
+      await Promise.all([ls.close(), ls.close()]);
+      await rejected;
+      assert.ok(mine.released && ls.closed);
+      await mine.release();
+      await assert.rejects(ls.lock("r"), { code: "ERR_LOCKSPACE_CLOSED" });
+      await assert.rejects(ls.tryLock("r"), { code: "ERR_LOCKSPACE_CLOSED" });
+      assert.equal(levers.countLocks(), 1);
+      await held.release();
+    });
+  });
+
+  describe("errors of the kernel", () => {
+    for (const [errno, code] of [
+      [12, "ENOMEM"],
+      [2, "ENOENT"],
+      [22, "EINVAL"],
+      [52, "EBADE"],
+    ] as const) {
+      it(`${code} of a request is a DlmError that names the resource`, async () => {
+        levers.failWrites(errno, 1);
+        await assert.rejects(ls.lock("res"), {
+          name: "Error",
+          code,
+          errno: -errno,
+          syscall: "dlm_lock",
+          resource: "res",
+          lockspace: "t",
+        });
+        await (await ls.lock("res")).release();
+      });
+    }
+
+    it("EBUSY of a conversion or release is waited out", async () => {
+      const lock = await ls.lock("r");
+      levers.failWrites(16, 3);
+      await lock.convert("NL");
+      levers.failWrites(16, 3);
+      await lock.release();
+      assert.equal(levers.countLocks(), 0);
+    });
+
+    it("a failing conversion leaves the lock as it was", async () => {
+      const lock = await ls.lock("r", { mode: "PR" });
+      levers.failWrites(12, 1);
+      await assert.rejects(lock.convert("EX"), { code: "ENOMEM", syscall: "dlm_convert", lkid: lock.id });
+      assert.equal(lock.mode, "PR");
+      await lock.convert("EX");
+    });
+
+    it("a device that cannot be read any more fails what is pending and what comes, and still closes", async () => {
+      const blocker = await other.lock("r");
+      const handle = await Lockspace.open("t");
+      const mine = await handle.lock("s");
+      const waiting = handle.lock("r");
+      levers.failReads(5, 1);
+      await assert.rejects(Promise.all([waiting, handle.lock("u")]), { code: "EIO" });
+      await assert.rejects(handle.lock("v"), { code: "EIO" });
+      await assert.rejects(mine.release(), { code: "EIO", syscall: "dlm_unlock" });
+      await handle.close();
+      await blocker.release();
+    });
+  });
+
+  describe("opening", () => {
+    it("says what is missing", async () => {
+      await assert.rejects(Lockspace.open("absent"), { code: "ENOENT", syscall: "open", lockspace: "absent" });
+      levers.failOpens(13, 1);
+      await assert.rejects(Lockspace.open("t"), { code: "EACCES", path: "/dev/dlm_t" });
+      levers.setModuleLoaded(false);
+      await assert.rejects(Lockspace.open("new", { create: true }), {
+        code: "ENOENT",
+        path: "/dev/dlm-control",
+        message: /modprobe dlm/,
+      });
+      levers.setModuleLoaded(true);
+    });
+
+    it("refuses another version of the interface, naming both", async () => {
+      levers.setVersion(7, 0, 0);
+      try {
+        await assert.rejects(Lockspace.open("t"), {
+          code: "EBADE",
+          message: /version 7\.0\.0, this library speaks 6\.x/,
+        });
+      } finally {
+        levers.setVersion(6, 0, 2);
+      }
+    });
+
+    it("refuses removal while the lockspace holds locks, and of one that is not there", async () => {
+      const lock = await ls.lock("r");
+      await assert.rejects(Lockspace.remove("t"), { code: "EBUSY", syscall: "dlm_remove_lockspace" });
+      await assert.rejects(Lockspace.remove("absent"), { code: "ENOENT" });
+      await lock.release();
+    });
+
+    it("closes what an aborted open brings", async () => {
+      const before = levers.countHandles();
+      await assert.rejects(Lockspace.open("t", { signal: AbortSignal.abort(new Error("early")) }), /early/);
+      const abort = new AbortController();
+      const opening = Lockspace.open("t", { signal: abort.signal });
+      abort.abort();
+      await assert.rejects(opening, { name: "AbortError" });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await until("no handle is left over", () => levers.countHandles() === before);
+    });
+  });
+
+  it("keeps the event loop free while the kernel is stuck", async () => {
+    levers.stall(true);
+    const requests = Array.from({ length: 100 }, (_, i) => ls.lock(`r${i}`));
+    let latest = 0;
+    for (let i = 0; i < 20; i++) {
+      const before = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      latest = Math.max(latest, performance.now() - before - 10);
+    }
+    assert.ok(latest < 250, `a 10 ms timer was ${latest} ms late`);
+    levers.stall(false);
+    assert.equal((await Promise.all(requests)).length, 100);
+  });
+
+  it("carries 10,000 requests at once", async () => {
+    const locks = await Promise.all(Array.from({ length: 10_000 }, (_, i) => ls.lock(`r${i}`, { mode: "PR" })));
+    assert.equal(ls.held, 10_000);
+    assert.equal(new Set(locks.map((lock) => lock.id)).size, 10_000);
+    await Promise.all(locks.map((lock) => lock.release()));
+    assert.equal(levers.countLocks(), 0);
+  });
+});

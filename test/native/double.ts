@@ -1,0 +1,38 @@
+import { createRequire } from "node:module";
+import path from "node:path";
+
+import type { NativeDlm } from "../../lib/native";
+
+/** The levers of the double of the DLM's devices; test/native/double/dlm_double.h says what each does. */
+export interface Levers {
+  stall(on: boolean): void;
+  failWrites(errno: number, count: number): void;
+  failOpens(errno: number, count: number): void;
+  failReads(errno: number, count: number): void;
+  setVersion(major: number, minor: number, patch: number): void;
+  setModuleLoaded(on: boolean): void;
+  countLocks(): number;
+  countHandles(): number;
+}
+
+/** CLUSTERLOCK_TEST_BUILD chooses another build of the double, such as the sanitized one. */
+const root = path.resolve(__dirname, "../..");
+export const DOUBLE_PATH: string = path.resolve(
+  root,
+  process.env["CLUSTERLOCK_TEST_BUILD"] ?? "build",
+  "Release/clusterlock_double.node",
+);
+
+export function loadDouble(): { addon: NativeDlm; levers: Levers } {
+  const addon = createRequire(__filename)(DOUBLE_PATH) as NativeDlm & { double: Levers };
+  return { addon, levers: addon.double };
+}
+
+/** Resolves when `condition` holds; rejects, naming it, when it does not within `ms`. */
+export async function until(what: string, condition: () => boolean, ms = 5000): Promise<void> {
+  const end = Date.now() + ms;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
