@@ -15,7 +15,7 @@ uint64_t Pack(Cookie cookie) {
   return (static_cast<uint64_t>(cookie.generation) << 32) | cookie.slot;
 }
 void* Opaque(uint64_t value) {
-  return reinterpret_cast<void*>(value);
+  return reinterpret_cast<void*>(value);  // NOLINT(performance-no-int-to-ptr): never dereferenced by anybody
 }
 Cookie Unpack(uint64_t value) {
   return {static_cast<uint32_t>(value), static_cast<uint32_t>(value >> 32)};

@@ -91,11 +91,8 @@ size_t LocalEvents::Take(Event* out, size_t capacity, bool* closed) {
 void Submitter::Run() {
   for (;;) {
     const bool waits = !retries_.empty();
-    Clock::time_point due{};
-    if (waits)
-      due = std::min_element(retries_.begin(), retries_.end(), [](const Retry& a, const Retry& b) {
-              return a.due < b.due;
-            })->due;
+    Clock::time_point due = Clock::time_point::max();
+    for (const Retry& retry : retries_) due = std::min(due, retry.due);
     // A stopped channel does not retry: closing the device ends every lock anyway.
     if (!queue_.Take(&batch_, waits ? &due : nullptr)) break;
     for (const Op& op : batch_) Handle(op);

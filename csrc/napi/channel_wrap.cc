@@ -80,14 +80,14 @@ ChannelWrap::~ChannelWrap() {
   Teardown();
 }
 
-void ChannelWrap::Teardown() {
+void ChannelWrap::Teardown() noexcept {
   if (!channel_) return;
   instance_->Remove(this);
   kernel_poll_.reset();
   local_poll_.reset();
   channel_.reset();  // its submitter closes the device, in its own time
-  dispatch_.Reset();
-  buffer_.Reset();
+  Forget(dispatch_);
+  Forget(buffer_);
 }
 
 // start(records: ArrayBuffer, dispatch: (count, closed, errno) => void)

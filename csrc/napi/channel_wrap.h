@@ -24,7 +24,7 @@ class ChannelWrap final : public Napi::ObjectWrap<ChannelWrap>, public Closable 
   explicit ChannelWrap(const Napi::CallbackInfo& info);
   ~ChannelWrap() override;
 
-  void Teardown() override;
+  void Teardown() noexcept override;
 
  private:
   void Start(const Napi::CallbackInfo& info);

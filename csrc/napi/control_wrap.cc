@@ -40,17 +40,22 @@ ControlWrap::~ControlWrap() {
   Teardown();
 }
 
-void ControlWrap::Teardown() {
+void ControlWrap::Teardown() noexcept {
   if (!poll_) return;
   instance_->Remove(this);
   poll_.reset();
+  for (auto& [call, callback] : calls_) Forget(callback);
   calls_.clear();
-  channel_constructor_.Reset();
+  Forget(channel_constructor_);
   auto unclaimed = inbox_->Close();
   if (unclaimed.empty()) return;
-  // Closing a device may sleep, which this thread must not.
-  auto shared = std::make_shared<std::vector<Done>>(std::move(unclaimed));
-  sys::Detach([shared]() mutable { shared.reset(); });
+  // Closing a device may sleep, which this thread must not; without a thread to give, the process's end closes it.
+  try {
+    auto* devices = new std::vector<Done>(std::move(unclaimed));
+    sys::Detach([devices] { delete devices; });
+  } catch (const std::exception&) {
+    return;
+  }
 }
 
 uint32_t ControlWrap::Begin(Napi::Env env, const Napi::Value& callback) {

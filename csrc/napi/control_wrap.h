@@ -21,7 +21,7 @@ class ControlWrap final : public Closable {
   Napi::Value OpenLockspace(const Napi::CallbackInfo& info);
   Napi::Value RemoveLockspace(const Napi::CallbackInfo& info);
 
-  void Teardown() override;
+  void Teardown() noexcept override;
 
  private:
   struct Done {

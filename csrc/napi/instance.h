@@ -14,7 +14,8 @@ namespace clusterlock::napi {
 class Closable {
  public:
   virtual ~Closable() = default;
-  virtual void Teardown() = 0;  // on the loop's thread, while the environment still exists; may not run JavaScript
+  // On the loop's thread, while the environment still exists. May not run JavaScript.
+  virtual void Teardown() noexcept = 0;
 };
 
 class Instance;
@@ -61,6 +62,16 @@ class Instance : public std::enable_shared_from_this<Instance> {
   napi_async_cleanup_hook_handle hook_ = nullptr;
   std::shared_ptr<Instance> self_;  // until the cleanup hook is done
 };
+
+// Lets go of a reference at the end of an environment, where there is nobody left to throw to.
+template <typename Reference>
+void Forget(Reference& reference) noexcept {
+  try {
+    reference.Reset();
+  } catch (const Napi::Error&) {
+    reference.SuppressDestruct();
+  }
+}
 
 // Runs `body`, which may call JavaScript, from a libuv callback. What it throws becomes an uncaught exception of the
 // environment, but for the "cannot run JavaScript" of one that is being terminated.

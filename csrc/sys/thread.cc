@@ -10,7 +10,7 @@ namespace clusterlock::sys {
 namespace {
 
 // Enough for a few frames and one system call; the default would reserve 8 MiB for each.
-constexpr size_t kStackSize = 256 * 1024;
+constexpr size_t kStackSize = size_t{256} * 1024;
 
 void* Main(void* raw) {
   const std::unique_ptr<std::function<void()>> body(static_cast<std::function<void()>*>(raw));
