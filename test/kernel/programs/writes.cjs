@@ -1,0 +1,12 @@
+// writes.cjs LOCKSPACE RESOURCE, as a child process: holds EX with a value written until it is killed.
+const { Lockspace } = require("../../../dist/dlm");
+
+async function main() {
+  const [name, resource] = process.argv.slice(2);
+  const ls = await Lockspace.open(name);
+  const lock = await ls.lock(resource);
+  await lock.convert("EX", { lvb: Buffer.from("half done") });
+  process.send("ready");
+}
+
+main();
