@@ -28,7 +28,8 @@ export class Suite {
     const suite = new Suite();
     before(async function () {
       this.timeout(600_000);
-      suite.cluster = await up({ nodes, stack });
+      // a lone node gets both cores, so that threads of one process really meet
+      suite.cluster = await up({ nodes, stack, cpus: nodes === 1 ? 2 : 1 });
     });
     after(async function () {
       this.timeout(60_000);
