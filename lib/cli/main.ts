@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+// The command clusterlock: finds the verb. Verbs parse and print; a library room does the work.
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+
+import { INTERNAL, OK, USAGE } from "./exit-codes";
+import { lab } from "./lab";
+
+const VERBS: Readonly<Record<string, (args: string[]) => Promise<number>>> = { lab };
+
+const HELP = `usage: clusterlock VERB [ARG...]
+
+  lab run    run a command on every node of a fresh cluster; see clusterlock lab --help
+
+  --help     this text
+  --version  the version
+`;
+
+async function main([verb, ...args]: string[]): Promise<number> {
+  if (verb === "--help" || verb === "-h" || verb === "help") {
+    process.stdout.write(HELP);
+    return OK;
+  }
+  if (verb === "--version" || verb === "-V") {
+    process.stdout.write(`${version()}\n`);
+    return OK;
+  }
+  const found = verb !== undefined && Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
+  if (found !== undefined) return await found(args);
+  process.stderr.write(verb === undefined ? HELP : `clusterlock: there is no verb "${verb}"; see clusterlock --help\n`);
+  return USAGE;
+}
+
+function version(): string {
+  const text = readFileSync(path.join(__dirname, "..", "..", "package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+main(process.argv.slice(2)).then(
+  // not exit(): output may still be on its way into a pipe
+  (status) => {
+    process.exitCode = status;
+  },
+  (error: unknown) => {
+    console.error(error);
+    process.exitCode = INTERNAL;
+  },
+);

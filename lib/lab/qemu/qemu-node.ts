@@ -1,0 +1,128 @@
+// One node of the QEMU cluster: its machine, its two connections, and its way up.
+
+import type { Server, Socket } from "node:net";
+import net from "node:net";
+import path from "node:path";
+
+import { LabError } from "../errors";
+import { LineSplitter } from "../lines";
+import { packageRoot } from "../paths";
+import { within } from "../waiting";
+import type { MachineSpec } from "./args";
+import { setClock } from "./clock";
+import { ControlChannel } from "./control";
+import type { MachineEnd } from "./machine";
+import { Machine } from "./machine";
+import type { Switch } from "./switch";
+
+const GUEST_SCRIPTS = path.join(packageRoot, "scripts/guest");
+
+export interface StackSetup {
+  readonly stack: string;
+  /** Parameters of the scripts in scripts/guest. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Seconds that one step may take. */
+  readonly patience: number;
+}
+
+export class QemuNode {
+  readonly number: number;
+  readonly channel: ControlChannel = new ControlChannel();
+  readonly #servers: Server[] = [];
+  readonly #onStep: (step: string) => void;
+  #machine: Machine | undefined;
+
+  constructor(number: number, onStep: (step: string) => void) {
+    this.number = number;
+    this.#onStep = onStep;
+  }
+
+  /** Switches the machine on. The returned promise settles when it is off again. */
+  async start(spec: MachineSpec, network: Switch, signal: AbortSignal): Promise<{ ended: Promise<MachineEnd> }> {
+    await this.#listen(spec.controlSocket, (socket) => {
+      this.channel.connect(socket);
+    });
+    await this.#listen(spec.networkSocket, (socket) => {
+      network.attach(this.number, socket);
+    });
+    signal.throwIfAborted();
+    const machine = new Machine(spec, this.#onStep);
+    this.#machine = machine;
+    // wrapped, for an async function would wait for it
+    return { ended: machine.ended };
+  }
+
+  /** From power on to a working stack. */
+  async boot(setup: StackSetup, signal: AbortSignal): Promise<void> {
+    const { patience } = setup;
+    await this.#while(within(patience, `n${this.number} to boot`, signal, this.channel.hello));
+    this.#onStep("agent is up");
+    await this.#while(within(patience * 3, `n${this.number}'s stack`, signal, this.#setUp(setup)));
+    this.#onStep("stack is up");
+  }
+
+  /** Best done when nothing else is going on. */
+  async setClock(patience: number, signal: AbortSignal): Promise<void> {
+    const limit = within(patience, `n${this.number}'s clock`, signal, setClock(this.channel, signal));
+    const offset = await this.#while(limit);
+    this.#onStep(
+      `ready, its clock ${Math.abs(offset).toFixed(0)} ms ${offset < 0 ? "behind" : "ahead of"} this machine's`,
+    );
+  }
+
+  get console(): readonly string[] {
+    return this.#machine?.console ?? [];
+  }
+
+  /** Cuts the power and waits until it is off. */
+  async cutPower(): Promise<void> {
+    this.#machine?.cutPower();
+    await this.#machine?.ended;
+  }
+
+  close(): void {
+    for (const server of this.#servers) server.close();
+  }
+
+  async #setUp(setup: StackSetup): Promise<void> {
+    const scripts = ["network.sh", `stack-${setup.stack}.sh`].map((name) => path.join(GUEST_SCRIPTS, name));
+    for (const script of scripts) {
+      const process = this.channel.exec({ argv: ["/bin/sh", script], cwd: "/", env: setup.env });
+      process.stdin.end();
+      let complaint = "";
+      process.stderr.on("data", (chunk: Buffer) => {
+        complaint = (complaint + chunk.toString()).slice(-2000);
+      });
+      const lines = new LineSplitter();
+      process.stdout.on("data", (chunk: Buffer) => {
+        for (const line of lines.push(chunk)) this.#onStep(line.toString().replace(/^step: /, ""));
+      });
+      const { code, lost } = await process.exit;
+      if (lost !== null) throw new LabError(`n${this.number} ${lost} while ${path.basename(script)} ran`);
+      if (code !== 0) {
+        const said = complaint.trim().split("\n").at(-1) ?? "";
+        throw new LabError(`n${this.number}: ${path.basename(script)} ended with ${code ?? "a signal"}: ${said}`);
+      }
+    }
+  }
+
+  // the end of the machine ends every wait for it
+  async #while<T>(promise: Promise<T>): Promise<T> {
+    const machine = this.#machine;
+    if (machine === undefined) throw new LabError(`n${this.number} is off`);
+    const off = machine.ended.then((end): never => {
+      throw new LabError(`n${this.number} went off while it booted (${end.reason})`);
+    });
+    off.catch(() => undefined);
+    return Promise.race([promise, off]);
+  }
+
+  async #listen(file: string, onSocket: (socket: Socket) => void): Promise<void> {
+    const server = net.createServer(onSocket);
+    this.#servers.push(server);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(file, resolve);
+    });
+  }
+}

@@ -1,0 +1,143 @@
+// One command on the nodes of a cluster: its output line by line, its exit status as one number.
+
+import { once } from "node:events";
+import os from "node:os";
+import type { Readable, Writable } from "node:stream";
+
+import type { Cluster, ExitStatus } from "./cluster";
+import { LabOptionError } from "./errors";
+import { LineSplitter } from "./lines";
+import type { LabOptions } from "./options";
+import { resolveOn, resolveOptions } from "./options";
+import { up } from "./up";
+
+export const EXIT_TIMEOUT = 124;
+export const EXIT_NODE_DIED = 137;
+
+export interface CommandOptions {
+  /** The program and its arguments. */
+  readonly command: readonly string[];
+  /** Where it starts; default "all". */
+  readonly on?: "all" | readonly number[];
+  /** Milliseconds after which it has to have ended everywhere; default: no limit. */
+  readonly timeout?: number;
+  readonly stdout?: Writable;
+  readonly stderr?: Writable;
+}
+
+export type RunOptions = LabOptions & CommandOptions;
+
+/**
+ * Boots a cluster, runs the command in it and takes it down. Resolves to 0 if the command's status was 0 on all nodes,
+ * else to the first that was not; to 124 on time-out; 137 stands for a node that died under the command.
+ */
+export async function run(options: RunOptions): Promise<number> {
+  // before minutes are spent on a cluster
+  checkCommand(options, resolveOptions(options).nodes);
+  await using cluster = await up(options);
+  return await runOn(cluster, options, options);
+}
+
+/** Runs the command in a cluster that is up already. */
+export async function runOn(
+  cluster: Cluster,
+  options: CommandOptions,
+  { signal, onProgress }: Pick<LabOptions, "signal" | "onProgress"> = {},
+): Promise<number> {
+  const nodes = checkCommand(options, cluster.nodes.length);
+  const running = new Set(nodes);
+  let first = 0;
+  const all = Promise.all(
+    nodes.map(async (node) => {
+      const status = exitCode(await runOne(cluster, node, options));
+      running.delete(node);
+      if (first === 0) first = status;
+    }),
+  );
+  const limit = timeLimit(options.timeout, signal);
+  try {
+    if ((await Promise.race([all, limit.reached])) !== "timeout") return first;
+    const names = [...running].map((node) => `n${node}`).join(", ");
+    onProgress?.(`time-out after ${(options.timeout ?? 0) / 1000} s; still running on ${names}`);
+    return EXIT_TIMEOUT;
+  } finally {
+    limit.clear();
+  }
+}
+
+function checkCommand(options: CommandOptions, nodes: number): readonly number[] {
+  if (options.command.length === 0) throw new LabOptionError("command: none is given");
+  if (options.timeout !== undefined && !(options.timeout > 0)) throw new LabOptionError("timeout: not above 0");
+  return resolveOn(options.on ?? "all", nodes);
+}
+
+async function runOne(cluster: Cluster, node: number, options: CommandOptions): Promise<ExitStatus> {
+  const child = cluster.exec(node, options.command);
+  child.stdin.end();
+  const ends = Promise.all([
+    copyLines(`[n${node}] `, child.stdout, options.stdout ?? process.stdout),
+    copyLines(`[n${node}] `, child.stderr, options.stderr ?? process.stderr),
+  ]);
+  // the first to come: a reader of ours that went away must not go unnoticed
+  const status = await Promise.race([child.exit, ends.then(async () => child.exit)]);
+  // a child left in the background may hold the streams open for ever
+  await Promise.race([ends, delay(GRACE_MS)]);
+  return status;
+}
+
+const GRACE_MS = 2000;
+
+async function delay(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms).unref());
+}
+
+async function copyLines(prefix: string, from: Readable, to: Writable): Promise<void> {
+  const head = Buffer.from(prefix);
+  const newline = Buffer.from("\n");
+  const lines = new LineSplitter();
+  for await (const chunk of from) {
+    const whole = lines.push(chunk as Buffer).flatMap((line) => [head, line, newline]);
+    if (whole.length > 0 && !to.write(Buffer.concat(whole))) await once(to, "drain");
+  }
+  const rest = lines.end();
+  if (rest !== undefined) to.write(Buffer.concat([head, rest, newline]));
+}
+
+function exitCode(status: ExitStatus): number {
+  if (status.lost === "died") return EXIT_NODE_DIED;
+  // the command asked for it
+  if (status.lost === "killed") return 0;
+  if (status.signal !== null) return 128 + os.constants.signals[status.signal];
+  return status.code ?? 0;
+}
+
+interface TimeLimit {
+  /** Rejects when the signal aborts. */
+  readonly reached: Promise<"timeout">;
+  clear(): void;
+}
+
+function timeLimit(ms: number | undefined, signal: AbortSignal | undefined): TimeLimit {
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: () => void = () => undefined;
+  const reached = new Promise<"timeout">((resolve, reject) => {
+    if (ms !== undefined) {
+      timer = setTimeout(() => {
+        resolve("timeout");
+      }, ms);
+    }
+    onAbort = (): void => {
+      reject(signal?.reason as Error);
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) onAbort();
+  });
+  reached.catch(() => undefined);
+  return {
+    reached,
+    clear: () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+    },
+  };
+}

@@ -1,0 +1,54 @@
+# Sourced by the scripts beside it, which set up a cluster node: a machine of the QEMU lab or of a Vagrantfile, with or
+# without systemd. Parameters come from the environment:
+#   CLUSTERLOCK_NODE       this node's number, 1..N
+#   CLUSTERLOCK_NODES      N
+#   CLUSTERLOCK_ADDRESSES  the cluster addresses of nodes 1..N, separated by blanks
+#   CLUSTERLOCK_INTERFACE  network interface to give this node's address to; empty: the network is up already
+#   CLUSTERLOCK_FENCING    off (default)
+#   CLUSTERLOCK_PATIENCE   seconds a single wait may take, default 120
+# Lines that start with "step:" tell the user how far it is.
+
+set -eu
+: "${CLUSTERLOCK_NODE:?}" "${CLUSTERLOCK_NODES:?}" "${CLUSTERLOCK_ADDRESSES:?}"
+: "${CLUSTERLOCK_INTERFACE:=}" "${CLUSTERLOCK_FENCING:=off}" "${CLUSTERLOCK_PATIENCE:=120}"
+
+step() {
+  echo "step: $*"
+}
+
+die() {
+  echo "$(basename "$0"): $*" >&2
+  exit 1
+}
+
+# wait_for WHAT COMMAND [ARG...]: until the command succeeds, or die
+wait_for() {
+  what=$1
+  shift
+  deadline=$(($(uptime_seconds) + CLUSTERLOCK_PATIENCE))
+  until "$@"; do
+    [ "$(uptime_seconds)" -lt "$deadline" ] || die "waited $CLUSTERLOCK_PATIENCE s for $what in vain"
+    sleep 0.1
+  done
+}
+
+# the wall clock may be set while we wait
+uptime_seconds() {
+  read -r up _ </proc/uptime
+  echo "${up%%.*}"
+}
+
+has_systemd() {
+  [ -d /run/systemd/system ]
+}
+
+# mount_at TYPE DIRECTORY, unless it is mounted
+mount_at() {
+  mountpoint -q "$2" || mount -t "$1" "$1" "$2"
+}
+
+kernel_file_systems() {
+  modprobe configfs
+  mount_at configfs /sys/kernel/config
+  mount_at debugfs /sys/kernel/debug
+}

@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { PassThrough, Writable } from "node:stream";
+
+import type { Cluster, ExitStatus, NodeProcess } from "../../../lib/lab/cluster";
+import { LabOptionError } from "../../../lib/lab/errors";
+import type { CommandOptions } from "../../../lib/lab/run";
+import { runOn } from "../../../lib/lab/run";
+
+/** A cluster whose programs do what the test says. */
+class FakeCluster implements Cluster {
+  readonly nodes = [1, 2, 3];
+  readonly stack = "none";
+  readonly started = new Map<number, { stdout: PassThrough; stderr: PassThrough; end: (status: ExitStatus) => void }>();
+
+  env(): Record<string, string> {
+    return {};
+  }
+
+  exec(node: number): NodeProcess {
+    const stdout = new PassThrough();
+    const stderr = new PassThrough();
+    let end: (status: ExitStatus) => void = () => undefined;
+    const exit = new Promise<ExitStatus>((resolve) => {
+      end = resolve;
+    });
+    this.started.set(node, { stdout, stderr, end });
+    return { stdin: new PassThrough(), stdout, stderr, exit, kill: () => undefined };
+  }
+
+  async kill(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async down(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    return this.down();
+  }
+
+  finish(node: number, status: Partial<ExitStatus>): void {
+    const program = this.started.get(node)!;
+    program.stdout.end();
+    program.stderr.end();
+    program.end({ code: null, signal: null, lost: null, ...status });
+  }
+}
+
+function collect(): { text: () => string; stream: Writable } {
+  let text = "";
+  const stream = new Writable({
+    write(chunk, _encoding, done): void {
+      text += String(chunk);
+      done();
+    },
+  });
+  return { text: () => text, stream };
+}
+
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+describe("lab: a command on all nodes", () => {
+  const quiet: CommandOptions = { command: ["x"], stdout: collect().stream, stderr: collect().stream };
+
+  async function statusOf(ends: readonly [number, Partial<ExitStatus>][]): Promise<number> {
+    const cluster = new FakeCluster();
+    const result = runOn(cluster, { ...quiet, on: ends.map(([node]) => node) });
+    for (const [node, status] of ends) {
+      cluster.finish(node, status);
+      await turn();
+    }
+    return result;
+  }
+
+  it("prefixes every line with its node, on the stream it came from", async () => {
+    const cluster = new FakeCluster();
+    const [stdout, stderr] = [collect(), collect()];
+    const result = runOn(cluster, { command: ["x"], on: [1, 2], stdout: stdout.stream, stderr: stderr.stream });
+    cluster.started.get(1)!.stdout.write("a");
+    await turn();
+    cluster.started.get(2)!.stdout.write("other\n");
+    await turn();
+    cluster.started.get(1)!.stdout.write("b\nlast");
+    cluster.started.get(2)!.stderr.write("oh\n\n");
+    await turn();
+    assert.equal(stdout.text(), "[n2] other\n[n1] ab\n");
+    cluster.finish(1, { code: 0 });
+    cluster.finish(2, { code: 0 });
+    assert.equal(await result, 0);
+    assert.equal(stdout.text(), "[n2] other\n[n1] ab\n[n1] last\n");
+    assert.equal(stderr.text(), "[n2] oh\n[n2] \n");
+  });
+
+  it("is 0 only if it was 0 on all, else the first that was not", async () => {
+    assert.equal(await statusOf([[1, { code: 0 }], [2, { code: 0 }]]), 0); // prettier-ignore
+    assert.equal(await statusOf([[1, { code: 0 }], [3, { code: 4 }], [2, { code: 5 }]]), 4); // prettier-ignore
+  });
+
+  it("is 128 and the signal's number for a signal", async () => {
+    assert.equal(await statusOf([[1, { signal: "SIGTERM" }]]), 143);
+  });
+
+  it("is 137 for a node that died, and nothing for one that was switched off on request", async () => {
+    assert.equal(await statusOf([[1, { code: 0 }], [2, { lost: "died" }]]), 137); // prettier-ignore
+    assert.equal(await statusOf([[1, { code: 0 }], [2, { lost: "killed" }]]), 0); // prettier-ignore
+  });
+
+  it("is 124 when the time is over, and says where it still runs", async () => {
+    const cluster = new FakeCluster();
+    const said: string[] = [];
+    const result = runOn(cluster, { ...quiet, timeout: 30 }, { onProgress: (line) => said.push(line) });
+    cluster.finish(2, { code: 9 });
+    assert.equal(await result, 124);
+    assert.match(said.join(), /still running on n1, n3$/);
+  });
+
+  it("does not wait for a stream that a left-over child holds open", async () => {
+    const cluster = new FakeCluster();
+    const result = runOn(cluster, { ...quiet, on: [1] });
+    cluster.started.get(1)!.end({ code: 6, signal: null, lost: null });
+    assert.equal(await result, 6);
+  }).timeout(5000);
+
+  it("ends with the reason of an abort", async () => {
+    const stop = new AbortController();
+    const result = runOn(new FakeCluster(), quiet, { signal: stop.signal });
+    stop.abort(new Error("stop it"));
+    await assert.rejects(result, /stop it/);
+  });
+
+  it("refuses what makes no sense", async () => {
+    const cluster = new FakeCluster();
+    await assert.rejects(runOn(cluster, { command: [] }), LabOptionError);
+    await assert.rejects(runOn(cluster, { ...quiet, on: [4] }), LabOptionError);
+    await assert.rejects(runOn(cluster, { ...quiet, timeout: 0 }), LabOptionError);
+    assert.equal(cluster.started.size, 0);
+  });
+});
