@@ -28,7 +28,9 @@ function hint(failure: NativeFailure, code: string): string | undefined {
     case "EUNATCH":
       return "dlm_controld has gone away: this node cannot join anything until it is back";
     case "EBUSY":
-      return syscall === "dlm_remove_lockspace" ? "orphaned locks of this node are left in it, or others' locks that cannot be told apart without debugfs" : undefined;
+      return syscall === "dlm_remove_lockspace"
+        ? "orphaned locks of this node are left in it, or others' locks that cannot be told apart without debugfs"
+        : undefined;
     default:
       return undefined;
   }

@@ -125,7 +125,9 @@ describe("fs/dlm on one node", function () {
         const conversion = lock.convert("EX", { signal: abort.signal });
         const late = round % 3 === 0;
         // submitted by then, but no answer of the kernel can have been read before the loop turns
-        await new Promise((resolve) => process.nextTick(resolve));
+        await new Promise<void>((resolve) => {
+          process.nextTick(resolve);
+        });
         if (late) await new Promise((resolve) => setImmediate(resolve));
         abort.abort();
         const result = await conversion.then(

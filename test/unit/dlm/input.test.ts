@@ -70,10 +70,14 @@ describe("DlmError", () => {
   it("has the shape of Node's system errors, with names libuv does not know", () => {
     const error = new DlmError({ errno: -35, syscall: "dlm_convert", lockspace: "ls", resource: "r", lkid: 9 });
     assert.equal(error.message, "EDEADLK: resource deadlock avoided, dlm_convert 'r'");
-    assert.deepEqual(
-      Object.fromEntries(Object.entries(error)),
-      { code: "EDEADLK", errno: -35, syscall: "dlm_convert", lockspace: "ls", resource: "r", lkid: 9 },
-    );
+    assert.deepEqual(Object.fromEntries(Object.entries(error)), {
+      code: "EDEADLK",
+      errno: -35,
+      syscall: "dlm_convert",
+      lockspace: "ls",
+      resource: "r",
+      lkid: 9,
+    });
   });
 
   it("says what to do when it knows", () => {
