@@ -5,16 +5,24 @@ import { type Channel, type Completion, ECANCEL, EUNLOCK, OP } from "./channel";
 import { LKF } from "./flags";
 import type { Lkb } from "./lkb";
 import { checkLvbOption, unlockWrites } from "./lvb";
-import {
-  type CheckedOptions,
-  type ConvertOptions,
-  type OnBlocking,
-  checkMode,
-  checkObject,
-  checkOptions,
-} from "./options";
+import { type CheckedOptions, checkMode, checkObject, checkOptions } from "./options";
 import { Turns } from "./turns";
 import type { ValueBlock } from "./value";
+
+/**
+ * Called when this lock stands in the way of another request; `mode` is the mode the other one asks for. A hint, not
+ * an order: the kernel merges notices, and one may arrive just after the lock has given way.
+ */
+export type OnBlocking = (mode: LockMode, lock: Lock) => void;
+
+export interface ConvertOptions {
+  /** As in {@link Lockspace.tryLock}. `undefined`: go on as before; `false`: stop taking part in the value block. */
+  lvb?: boolean | Uint8Array | undefined;
+  /** A new listener; `null` stops the notices; `undefined` keeps what was. */
+  onBlocking?: OnBlocking | null | undefined;
+  /** As in {@link Lockspace.lock}; the lock keeps its old mode. */
+  signal?: AbortSignal | undefined;
+}
 
 export interface ReleaseOptions {
   /** Written by the release; the lock must be held in PW or EX. At most 32 bytes, padded with zeros. */
@@ -103,7 +111,7 @@ export class Lock implements AsyncDisposable {
    */
   async convert(mode: LockMode, options?: ConvertOptions): Promise<this> {
     checkMode(mode, "mode");
-    const checked = checkOptions(options);
+    const checked = checkOptions<OnBlocking>(options);
     this.#assertHeld();
     const endTurn = await this.#turns.enter(checked.signal);
     try {
@@ -116,7 +124,7 @@ export class Lock implements AsyncDisposable {
     return this.#convert(mode, checked, endTurn);
   }
 
-  #convert(mode: LockMode, options: CheckedOptions, endTurn: () => void): Promise<this> {
+  #convert(mode: LockMode, options: CheckedOptions<OnBlocking>, endTurn: () => void): Promise<this> {
     const { signal } = options;
     const from = this.#mode;
     const waits = !isDownConversion(from, mode);

@@ -6,9 +6,9 @@ import { Channel, type Completion, OP } from "./channel";
 import { LKF } from "./flags";
 import { lockspaceError } from "./hints";
 import { Lkb } from "./lkb";
-import { Lock } from "./lock";
+import { Lock, type OnBlocking } from "./lock";
 import { type ResourceName, checkLockspaceName, encodeResourceName } from "./names";
-import { type LockOptions, type TryLockOptions, checkMode, checkObject, checkOptions, checkSignal } from "./options";
+import { type CheckedOptions, checkMode, checkObject, checkOptions, checkSignal } from "./options";
 import { ValueBlock } from "./value";
 
 export interface OpenOptions {
@@ -21,6 +21,26 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface TryLockOptions {
+  /** Default "EX". */
+  mode?: LockMode | undefined;
+  /**
+   * `true`: read the 32-byte value block into `lock.lvb`. Bytes (at most 32, padded with zeros): read it too, and write
+   * these when the kernel next writes, which is on the way down from PW or EX (a conversion or the release).
+   */
+  lvb?: boolean | Uint8Array | undefined;
+  /** Asks the kernel for blocking notices. Without it none are sent. A lock that listens keeps the process alive. */
+  onBlocking?: OnBlocking | undefined;
+}
+
+export interface LockOptions extends TryLockOptions {
+  /**
+   * Gives up waiting: the promise rejects with the signal's reason at once, the request is cancelled in the kernel, and
+   * a grant that crosses the cancel is given back.
+   */
+  signal?: AbortSignal | undefined;
+}
+
 const EAGAIN = -11;
 
 interface Request {
@@ -28,7 +48,7 @@ interface Request {
   bytes: Uint8Array;
   resource: string;
   noQueue: boolean;
-  options: ReturnType<typeof checkOptions>;
+  options: CheckedOptions<OnBlocking>;
 }
 
 /**
@@ -171,7 +191,7 @@ export class Lockspace implements AsyncDisposable {
   #check(resource: unknown, options: unknown, noQueue: boolean): Request {
     const bytes = encodeResourceName(resource);
     const { mode = "EX" } = checkObject(options);
-    const checked = checkOptions(options);
+    const checked = checkOptions<OnBlocking>(options);
     if (this.#closing) throw this.#closedError();
     return {
       mode: checkMode(mode, "options.mode"),
