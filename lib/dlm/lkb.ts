@@ -19,9 +19,16 @@ export class Lkb implements SlotOwner {
     this.#slot = channel.allocate(this);
   }
 
-  perform(op: Submission, cancellable: boolean): Promise<Completion> {
+  /**
+   * `onOutcome` runs in the same breath in which the outcome is read: a notice that was read along with it already
+   * speaks of what the operation has made of the lock.
+   */
+  perform(op: Submission, cancellable: boolean, onOutcome?: (completion: Completion) => void): Promise<Completion> {
     return new Promise((resolve) => {
-      this.#settle = resolve;
+      this.#settle = (completion) => {
+        onOutcome?.(completion);
+        resolve(completion);
+      };
       this.#cancellable = cancellable;
       this.#channel.submit(this.#slot, op);
     });

@@ -134,14 +134,12 @@ export class Lock implements AsyncDisposable {
     const value = this.#grant.value.plan(from, mode, options.lvb);
 
     return new Promise((resolve, reject) => {
-      let interrupted = false;
-      let reason: unknown;
-      const interrupt = (why: unknown): void => {
-        if (interrupted) return;
-        interrupted = true;
-        reason = why;
+      let interruption: { reason: unknown } | undefined;
+      const interrupt = (reason: unknown): void => {
+        if (interruption) return;
+        interruption = { reason };
         this.#grant.lkb.cancel();
-        if (canGoBack) reject(why);
+        if (canGoBack) reject(reason);
       };
       const onAbort = (): void => {
         interrupt(signal?.reason);
@@ -150,6 +148,21 @@ export class Lock implements AsyncDisposable {
         signal?.addEventListener("abort", onAbort, { once: true });
         this.#interrupt = interrupt;
       }
+      let crossed = false;
+      const onOutcome = (completion: Completion): void => {
+        this.#interrupt = undefined;
+        signal?.removeEventListener("abort", onAbort);
+        crossed = completion.status === 0 && interruption !== undefined && canGoBack;
+        if (completion.status === 0 && !crossed) {
+          value.done(completion);
+          this.#mode = mode;
+          resolve(this);
+          return;
+        }
+        value.failed();
+        if (interruption && completion.status === ECANCEL) reject(interruption.reason);
+        else if (!crossed) reject(this.#failure("dlm_convert", completion));
+      };
       const submission = {
         kind: OP.convert,
         mode: modeNumber(mode),
@@ -158,24 +171,8 @@ export class Lock implements AsyncDisposable {
         lvb: value.lvb,
       };
       void this.#grant.lkb
-        .perform(submission, waits)
-        .then(async (completion) => {
-          this.#interrupt = undefined;
-          signal?.removeEventListener("abort", onAbort);
-          if (completion.status === 0 && !(interrupted && canGoBack)) {
-            value.done(completion);
-            this.#mode = mode;
-            resolve(this);
-            return;
-          }
-          value.failed();
-          if (completion.status === 0) {
-            await this.#goBack(from);
-            return;
-          }
-          const cancelled = completion.status === ECANCEL && interrupted;
-          reject(cancelled ? (reason as Error) : this.#failure("dlm_convert", completion));
-        })
+        .perform(submission, waits, onOutcome)
+        .then(() => (crossed ? this.#goBack(from) : undefined))
         .finally(endTurn);
     });
   }

@@ -166,6 +166,26 @@ describe("fs/dlm on one node", function () {
     assert.deepEqual(seen, ["TimeoutError", "PR", "CW"]);
   });
 
+  it("a notice that comes together with the grant of a conversion is not lost", async () => {
+    const told = await suite.shell(1).call(async (node, name) => {
+      const seen: string[] = [];
+      for (let round = 0; round < 50; round++) {
+        const first = await node.ls.lock("b");
+        const lock = await node.ls.lock("b", { mode: "NL", onBlocking: (mode) => seen.push(mode) });
+        const conversion = lock.convert("EX");
+        const queued = node.ls.lock("b");
+        await node.until("both wait", () => node.kernelLocks(name).length === 3);
+        await first.release();
+        await conversion;
+        await node.until("the notice", () => seen.length === round + 1, 3000);
+        await lock.release();
+        await (await queued).release();
+      }
+      return new Set(seen).size;
+    }, LS);
+    assert.equal(told, 1);
+  });
+
   it("a conversion deadlock is EDEADLK for one, and both keep their modes", async () => {
     const seen = await suite.shell(1).call(async (node) => {
       const { ls } = node;

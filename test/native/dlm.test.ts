@@ -77,6 +77,29 @@ describe("lib/dlm over the device double", () => {
     await next.release();
   });
 
+  it("a notice that comes together with the grant of a conversion is not lost", async () => {
+    for (let round = 0; round < 20; round++) {
+      const first = await other.lock("r");
+      let told: (mode: string) => void = () => undefined;
+      const notice = new Promise<string>((resolve) => (told = resolve));
+      const lock = await ls.lock("r", {
+        mode: "NL",
+        onBlocking: (mode) => {
+          told(mode);
+        },
+      });
+      // of one handle, so that the conversion is first in the queues
+      const conversion = lock.convert("EX");
+      const queued = ls.lock("r");
+      await until("both wait", () => levers.countLocks() === 3);
+      await first.release();
+      await conversion;
+      assert.equal(await Promise.race([notice, new Promise((resolve) => setTimeout(resolve, 2000, "silence"))]), "EX");
+      await lock.release();
+      await (await queued).release();
+    }
+  });
+
   it("a throwing onBlocking is an uncaught exception, and costs nobody else an event", async () => {
     const held = await ls.lock("r", {
       onBlocking: () => {
