@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 
+import { seed } from "./support/seed";
 import { Suite } from "./support/suite";
 
 const LS = "solo";
@@ -68,11 +69,10 @@ describe("fs/dlm on one node", function () {
   });
 
   it("1000 aborts racing with grants leak no lock", async () => {
-    const seed = Number(process.env["CLUSTERLOCK_SEED"] ?? Date.now() % 1_000_000);
+    const from = seed();
     const { won, lost } = await suite.shell(1).call(
-      async (node, name, from) => {
-        let state = from;
-        const random = (): number => (state = (state * 1103515245 + 12345) % 2147483648) / 2147483648;
+      async (node, name, start) => {
+        const random = node.dice(start);
         const second = await node.Lockspace.open(name);
         let aborted = 0;
         let kept = 0;
@@ -108,10 +108,10 @@ describe("fs/dlm on one node", function () {
         return { won: aborted, lost: kept };
       },
       LS,
-      seed,
+      from,
     );
-    assert.equal(won + lost, 1000, `seed ${seed}`);
-    assert.ok(won > 50 && lost > 10, `seed ${seed}: both sides of the race are seen (${won} aborted, ${lost} granted)`);
+    assert.equal(won + lost, 1000, `seed ${from}`);
+    assert.ok(won > 50 && lost > 10, `seed ${from}: both sides of the race are seen (${won} aborted, ${lost} granted)`);
   });
 
   it("aborted conversions keep or restore the old mode", async () => {

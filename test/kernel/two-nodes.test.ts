@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 
+import { seed } from "./support/seed";
 import { Suite } from "./support/suite";
 
 const LS = "pair";
@@ -154,18 +155,18 @@ describe("fs/dlm on two nodes", function () {
     for (const n of [1, 2]) {
       assert.equal((await suite.run(n, "tc", "qdisc", "add", "dev", device, "root", "netem", "delay", "10ms")).code, 0);
     }
-    const seed = Number(process.env["CLUSTERLOCK_SEED"] ?? Date.now() % 1_000_000);
-    const holding = suite.shell(1).call(async (node) => {
+    const from = seed();
+    const holding = suite.shell(1).call(async (node, start) => {
+      const random = node.dice(start);
       for (let round = 0; round < 300; round++) {
         const gone = await node.ls.lock("contended");
-        await node.sleep(Math.random() * 10);
+        await node.sleep(random() * 10);
         await gone.release();
-        await node.sleep(Math.random() * 40);
+        await node.sleep(random() * 40);
       }
-    });
-    const counts = await suite.shell(2).call(async (node, from) => {
-      let state = from;
-      const random = (): number => (state = (state * 1103515245 + 12345) % 2147483648) / 2147483648;
+    }, from + 1);
+    const counts = await suite.shell(2).call(async (node, start) => {
+      const random = node.dice(start);
       const reason = new Error("raced");
       const seen = { aborted: 0, granted: 0 };
       for (let round = 0; round < 300; round++) {
@@ -183,11 +184,11 @@ describe("fs/dlm on two nodes", function () {
       }
       await node.until("no request is unsettled", () => node.ls.pending === 0);
       return seen;
-    }, seed);
+    }, from);
     await holding;
     for (const n of [1, 2]) await suite.run(n, "tc", "qdisc", "del", "dev", device, "root");
     assert.equal(counts.aborted + counts.granted, 300);
-    assert.ok(counts.aborted > 10 && counts.granted > 10, `seed ${seed}: ${JSON.stringify(counts)}`);
+    assert.ok(counts.aborted > 10 && counts.granted > 10, `seed ${from}: ${JSON.stringify(counts)}`);
     for (const n of [1, 2]) {
       await suite.shell(n).call(async (node, name) => {
         await node.until("no lock is left", () => node.kernelLocks(name).length === 0);

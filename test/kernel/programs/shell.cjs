@@ -17,7 +17,11 @@ const node = {
   children: [],
   locks: {},
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-  /** Own locks of a lockspace as the kernel lists them; the header line is left out. */
+  dice: (seed) => {
+    let state = seed;
+    return () => (state = (state * 1103515245 + 12345) % 2147483648) / 2147483648;
+  },
+  /** Locks of a lockspace as the kernel lists them; the header line is left out. */
   kernelLocks: (name) => {
     const text = fs.readFileSync(`/sys/kernel/debug/dlm/${name}_locks`, "utf8");
     return text.split("\n").slice(1).filter(Boolean);

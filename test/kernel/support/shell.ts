@@ -23,6 +23,8 @@ export interface NodeContext {
   locks: Record<string, dlm.Lock>;
   sleep(ms: number): Promise<void>;
   kernelLocks(lockspace: string): string[];
+  /** Numbers in [0, 1) that follow from the seed. */
+  dice(seed: number): () => number;
   until(what: string, condition: () => boolean | Promise<boolean>, ms?: number): Promise<void>;
 }
 
