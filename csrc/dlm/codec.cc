@@ -66,8 +66,10 @@ Request EncodeOp(const Op& op, uint32_t lkid) {
 }
 
 Request EncodeCreate(std::string_view lockspace) {
+  dlm_write_request request = Header(DLM_USER_CREATE_LOCKSPACE);
+  request.i.lspace.flags = DLM_LSFL_NEWEXCL;
   // The name lies inside the fixed part: 16 + 8 + 64 <= 120, so zero padding also terminates it.
-  Request out = Finish(Header(DLM_USER_CREATE_LOCKSPACE));
+  Request out = Finish(request);
   constexpr size_t kNameOffset = offsetof(dlm_write_request, i) + offsetof(dlm_lspace_params, name);
   static_assert(kNameOffset + kLockspaceNameMax < kRequestSize);
   std::memcpy(out.bytes.data() + kNameOffset, lockspace.data(), std::min(lockspace.size(), kLockspaceNameMax));
@@ -85,7 +87,10 @@ std::optional<Result> DecodeResult(const uint8_t* bytes, size_t size) {
   if (size != kResultSize && size != kResultLvbSize) return std::nullopt;
   dlm_lock_result raw;
   std::memcpy(&raw, bytes, kResultSize);
-  if (raw.user_astaddr == nullptr) return std::nullopt;
+  // A BAST may come without its address: 6.1 looks for one when it queues the notice, but hands out the one that stands
+  // there when it is read, and a conversion written in between may have taken it away (user.c:dlm_user_add_ast(),
+  // copy_result_to_user()). A cast always has one.
+  if (raw.user_astaddr == nullptr && raw.bast_mode == 0) return std::nullopt;
 
   Result out;
   out.cookie = Unpack(reinterpret_cast<uint64_t>(raw.user_astparam));

@@ -55,6 +55,7 @@ struct Version {
 
 // `lkid` names the kernel's lock for convert, unlock and cancel; ignored for a new lock.
 Request EncodeOp(const Op& op, uint32_t lkid);
+// EEXIST when this node has it already: creations are counted, and a second one would have to be given back.
 Request EncodeCreate(std::string_view lockspace);
 // `force`: although there are locks in it (DLM_USER_LSFLG_FORCEFREE).
 Request EncodeRemove(uint32_t minor, bool force);

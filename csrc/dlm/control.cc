@@ -8,9 +8,10 @@
 #include <chrono>
 #include <cstdio>
 #include <optional>
+#include <system_error>
 #include <thread>
 
-#include "dlm/holders.h"
+#include "dlm/gate.h"
 #include "dlm/lock_dump.h"
 
 namespace clusterlock::dlm {
@@ -18,6 +19,8 @@ namespace {
 
 constexpr int kOpenFlags = O_RDWR | O_NONBLOCK | O_CLOEXEC;
 constexpr unsigned kMiscMajor = 10;
+constexpr std::chrono::milliseconds kPause{20};
+constexpr int kTries = 500;  // ten seconds: as long as a cluster may take to let a node in
 
 bool IsAbsent(int error) {
   return error == ENOENT || error == ENODEV || error == ENXIO;
@@ -85,11 +88,16 @@ bool IsStale(sys::FileOps& ops, const DeviceFd& fd, std::optional<uint32_t> expe
 
 Opened Adopt(OpenedDevice device, uint32_t minor_number, bool created) {
   Opened out;
-  out.device = std::move(device.fd);
   out.version = device.version;
   out.minor = minor_number;
   out.created = created;
   out.path = std::move(device.path);
+  try {
+    out.channel = std::make_unique<Channel>(std::move(device.fd));
+  } catch (const std::system_error& error) {
+    const std::string what = error.what();  // "eventfd: Too many open files"
+    out.failure = {error.code().value(), what.substr(0, what.find(':')), out.path};
+  }
   return out;
 }
 
@@ -118,51 +126,67 @@ std::optional<size_t> OwnLocks(sys::FileOps& ops, const std::string& name) {
   return size < 0 ? std::nullopt : std::optional(CountOwnLocks(text));
 }
 
+Opened OpenExisting(sys::FileOps& ops, const std::string& name) {
+  const Gate gate(ops, name, Gate::Pass::kOpen);
+  OpenedDevice device = OpenDevice(ops, "dlm_" + name);
+  if (!device.fd.valid()) return Fail(device.failure);
+  const auto registered = RegisteredMinor(ops, name);
+  if (IsStale(ops, device.fd, registered)) return Fail({ENODEV, "open", device.path});
+  return Adopt(std::move(device), registered.value_or(0), false);
+}
+
+// Opens what has just been created under `minor_number`.
+Opened OpenCreated(sys::FileOps& ops, const std::string& name, uint32_t minor_number) {
+  const Gate gate(ops, name, Gate::Pass::kOpen);
+  // devtmpfs makes the node inside the create call; only a /dev fed by udev alone needs the wait.
+  OpenedDevice device = OpenDevice(ops, "dlm_" + name);
+  for (int tries = 0; tries < 100 && IsAbsent(device.failure.error) && RegisteredMinor(ops, name); ++tries) {
+    std::this_thread::sleep_for(kPause);
+    device = OpenDevice(ops, "dlm_" + name);
+  }
+  if (!device.fd.valid()) return Fail(device.failure);
+  if (IsStale(ops, device.fd, minor_number)) return Fail({ENODEV, "open", device.path});
+  return Adopt(std::move(device), minor_number, true);
+}
+
 }  // namespace
 
 Opened OpenLockspace(sys::FileOps& ops, const std::string& name, bool create) {
-  const std::string node = "dlm_" + name;
-  OpenedDevice existing = OpenDevice(ops, node);
-  if (existing.fd.valid()) {
-    const auto registered = RegisteredMinor(ops, name);
-    if (IsStale(ops, existing.fd, registered)) return Fail({ENODEV, "open", existing.path});
-    return Adopt(std::move(existing), registered.value_or(0), false);
-  }
-  if (!IsAbsent(existing.failure.error) || !create) return Fail(existing.failure);
+  for (int tries = 0;; ++tries) {
+    Opened existing = OpenExisting(ops, name);
+    if (existing.channel || !IsAbsent(existing.failure.error) || !create) return existing;
 
-  const OpenedDevice control = OpenDevice(ops, "dlm-control");
-  if (!control.fd.valid()) return Fail(control.failure);
-  const Request request = EncodeCreate(name);
-  const ssize_t result = ops.Write(control.fd.get(), request.bytes.data(), request.size);
-  if (result < 0) return Fail({static_cast<int>(-result), "dlm_create_lockspace", control.path});
-  const auto minor_number = static_cast<uint32_t>(result);
-
-  // devtmpfs makes the node inside the create call; only a /dev fed by udev alone needs the wait.
-  OpenedDevice device = OpenDevice(ops, node);
-  for (int tries = 0; tries < 100 && IsAbsent(device.failure.error); ++tries) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    device = OpenDevice(ops, node);
+    const OpenedDevice control = OpenDevice(ops, "dlm-control");
+    if (!control.fd.valid()) return Fail(control.failure);
+    const Request request = EncodeCreate(name);
+    const ssize_t result = ops.Write(control.fd.get(), request.bytes.data(), request.size);
+    if (result >= 0) {
+      const auto minor_number = static_cast<uint32_t>(result);
+      Opened created = OpenCreated(ops, name, minor_number);
+      if (created.channel) return created;
+      // Nobody would ever give this creation back.
+      Remove(control.fd, control.path, minor_number);
+      if (!IsAbsent(created.failure.error) || RegisteredMinor(ops, name) || tries >= kTries) return created;
+      continue;  // somebody removed it before we came to open it
+    }
+    // Somebody else is about to have created it, unless it is one without a device.
+    if (result != -EEXIST || tries >= kTries) {
+      return Fail({static_cast<int>(-result), "dlm_create_lockspace", control.path});
+    }
+    std::this_thread::sleep_for(kPause);
   }
-  if (device.fd.valid() && IsStale(ops, device.fd, minor_number)) {
-    device.failure = {ENODEV, "open", device.path};
-    device.fd.Close();
-  }
-  if (!device.fd.valid()) {
-    // Nobody would ever give this creation back.
-    Remove(control.fd, control.path, minor_number);
-    return Fail(device.failure);
-  }
-  return Adopt(std::move(device), minor_number, true);
 }
 
 Failure RemoveLockspace(sys::FileOps& ops, const std::string& name) {
   const std::string path = "/dev/dlm_" + name;
+  const Gate gate(ops, name, Gate::Pass::kRemove);
   const auto minor_number = RegisteredMinor(ops, name);
   // Lockspaces of the kernel's own users (GFS2, OCFS2) have no device and carry minor 0: a removal of minor 0 would
   // hit one of those.
   if (!minor_number || *minor_number == 0) return {ENOENT, "dlm_remove_lockspace", path};
-  const std::vector<int> holders = FindHolders(name);
-  if (!holders.empty()) return {EBUSY, "dlm_remove_lockspace", path, holders};
+  const sys::Holders holders = ops.HoldersOf("dlm_" + name);
+  if (!holders.pids.empty()) return {EBUSY, "dlm_remove_lockspace", path, holders.pids};
+  if (holders.error != 0) return {holders.error, "readlink", "/proc"};
   const OpenedDevice control = OpenDevice(ops, "dlm-control");
   if (!control.fd.valid()) return control.failure;
 
@@ -172,7 +196,7 @@ Failure RemoveLockspace(sys::FileOps& ops, const std::string& name) {
   for (int tries = 0; failure.error == EBUSY && tries < 100; ++tries) {
     const auto own = OwnLocks(ops, name);
     if (!own) break;
-    if (*own > 0) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (*own > 0) std::this_thread::sleep_for(kPause);
     failure = Remove(control.fd, path, *minor_number, *own == 0);
   }
   return failure;

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "dlm/channel.h"
 #include "dlm/codec.h"
 #include "dlm/device_fd.h"
 #include "sys/file_ops.h"
@@ -23,7 +25,7 @@ struct Failure {
 
 struct Opened {
   Failure failure;
-  DeviceFd device;
+  std::unique_ptr<Channel> channel;  // made on the opening thread: closing a device it could not be made for may sleep
   Version version;
   uint32_t minor = 0;
   bool created = false;
@@ -31,7 +33,8 @@ struct Opened {
 };
 
 // Opens the lockspace's device. With `create`, a lockspace that this node has not joined is joined first; one that
-// exists is only opened, so that its count of creators (which no process death ever lowers) does not grow.
+// exists is only opened, so that its count of creators (which no process death ever lowers) does not grow. EEXIST: the
+// name is a lockspace without a device, which a file system of this node uses.
 Opened OpenLockspace(sys::FileOps& ops, const std::string& name, bool create);
 
 // Gives back one creation; the last one makes this node leave. Refuses with EBUSY while any process of this node has

@@ -17,7 +17,6 @@ constexpr size_t kRecordsMax = 512;  // a bound on one wake-up, so that a busy l
 struct NewChannel {
   std::shared_ptr<Instance> instance;
   dlm::Opened opened;
-  std::unique_ptr<dlm::Channel> channel;
 };
 
 void PutRecord(uint8_t* at, const dlm::Event& event) {
@@ -54,8 +53,7 @@ Napi::Function ChannelWrap::Define(Napi::Env env) {
 
 Napi::Object ChannelWrap::New(const Napi::FunctionReference& constructor, std::shared_ptr<Instance> instance,
                               dlm::Opened opened) {
-  NewChannel args{std::move(instance), std::move(opened), nullptr};
-  args.channel = std::make_unique<dlm::Channel>(std::move(args.opened.device));
+  NewChannel args{std::move(instance), std::move(opened)};
   return constructor.New({Napi::External<NewChannel>::New(constructor.Env(), &args)});
 }
 
@@ -72,7 +70,7 @@ ChannelWrap::ChannelWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const dlm::Version& version = args->opened.version;
   self.Set("version",
            std::to_string(version.major) + "." + std::to_string(version.minor) + "." + std::to_string(version.patch));
-  channel_ = std::move(args->channel);
+  channel_ = std::move(args->opened.channel);
   instance_->Add(this);
 }
 

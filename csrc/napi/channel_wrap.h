@@ -17,7 +17,7 @@ class ChannelWrap final : public Napi::ObjectWrap<ChannelWrap>, public Closable 
  public:
   // The constructor function; kept by the addon.
   static Napi::Function Define(Napi::Env env);
-  // Throws std::system_error or Napi::Error.
+  // Throws Napi::Error.
   static Napi::Object New(const Napi::FunctionReference& constructor, std::shared_ptr<Instance> instance,
                           dlm::Opened opened);
 

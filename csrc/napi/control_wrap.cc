@@ -47,15 +47,7 @@ void ControlWrap::Teardown() noexcept {
   for (auto& [call, callback] : calls_) Forget(callback);
   calls_.clear();
   Forget(channel_constructor_);
-  auto unclaimed = inbox_->Close();
-  if (unclaimed.empty()) return;
-  // Closing a device may sleep, which this thread must not; without a thread to give, the process's end closes it.
-  try {
-    auto* devices = new std::vector<Done>(std::move(unclaimed));
-    sys::Detach([devices] { delete devices; });
-  } catch (const std::exception&) {
-    return;
-  }
+  inbox_->Close();
 }
 
 uint32_t ControlWrap::Begin(Napi::Env env, const Napi::Value& callback) {
@@ -89,6 +81,7 @@ Napi::Value ControlWrap::RemoveLockspace(const Napi::CallbackInfo& info) {
   const uint32_t call = Begin(info.Env(), info[1]);
   try {
     sys::Detach([inbox = inbox_, name, call] {
+      sys::DefaultFileOps().Isolate(inbox->fd());
       Done done{call, false, {}};
       done.result.failure = dlm::RemoveLockspace(sys::DefaultFileOps(), name);
       inbox->Post(std::move(done));
@@ -118,11 +111,7 @@ void ControlWrap::Finish(Done done) {
     if (done.result.failure.error != 0) {
       failure = Describe(env_, done.result.failure);
     } else if (done.opens) {
-      try {
-        channel = ChannelWrap::New(channel_constructor_, instance_, std::move(done.result));
-      } catch (const std::system_error& error) {
-        failure = Describe(env_, {error.code().value(), error.what()});
-      }
+      channel = ChannelWrap::New(channel_constructor_, instance_, std::move(done.result));
     }
     call.mapped().MakeCallback(env_.Global(), {failure, channel});
   });

@@ -27,6 +27,16 @@ class KernelFileOps final : public FileOps {
     if (result == 0) *out = info.st_rdev;
     return result;
   }
+  Holders HoldersOf(const std::string& device) override { return FindHolders(device); }
+  void Isolate(int keep) override {
+    // by number: the C library of a supported system may be older than the wrapper
+    const auto from = static_cast<unsigned>(keep) + 1;
+    if (::syscall(kCloseRange, from, ~0U, kUnshare) == 0 && keep > 0) ::syscall(kCloseRange, 0U, from - 2, 0U);
+  }
+
+ private:
+  static constexpr long kCloseRange = 436;
+  static constexpr unsigned kUnshare = 2;  // CLOSE_RANGE_UNSHARE; without it (before Linux 5.9) nothing is closed
 };
 
 }  // namespace

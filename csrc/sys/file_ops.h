@@ -6,6 +6,9 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <string>
+
+#include "sys/holders.h"
 
 namespace clusterlock::sys {
 
@@ -20,6 +23,10 @@ class FileOps {
   virtual ssize_t Write(int fd, const void* buffer, size_t size) = 0;
   virtual int Close(int fd) = 0;
   virtual int DeviceNumber(int fd, dev_t* out) = 0;
+  virtual Holders HoldersOf(const std::string& device) = 0;
+  // Gives the calling thread a table of descriptors of its own with nothing but `keep` in it. A thread that the kernel
+  // will not let go then pins nobody's files: the process can end, and its devices close.
+  virtual void Isolate(int keep) = 0;
 };
 
 // The kernel's devices in the addon, the double in the test build: decided by which file is linked in.

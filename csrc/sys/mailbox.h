@@ -30,11 +30,11 @@ class Mailbox {
     return std::exchange(items_, {});
   }
 
-  // Returns what nobody fetched: its destruction may sleep, so the caller decides where that happens.
-  std::vector<T> Close() {
+  // What nobody has fetched, and what comes later, is destroyed.
+  void Close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    return std::exchange(items_, {});
+    items_.clear();
   }
 
  private:

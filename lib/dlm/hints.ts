@@ -18,6 +18,8 @@ function hint(failure: NativeFailure, code: string): string | undefined {
       if (code === "ENODEV") return "the device node belongs to another lockspace, or to none any more";
       return "this node has not joined the lockspace: open it with { create: true }, or run dlm_tool join";
     case "EACCES":
+      if (syscall === "readlink")
+        return "cannot see which processes have the lockspace open: that needs CAP_SYS_PTRACE";
       return isControl
         ? "creating a lockspace needs access to the control device"
         : "the lockspace's device is not open to this user: ask for a group and mode in its udev rule";
@@ -27,6 +29,8 @@ function hint(failure: NativeFailure, code: string): string | undefined {
       return "this node has no cluster address yet: is dlm_controld running?";
     case "EUNATCH":
       return "dlm_controld has gone away: this node cannot join anything until it is back";
+    case "EEXIST":
+      return "a file system of this node uses a lockspace of that name, which has no device to lock through";
     case "EBUSY":
       return syscall === "dlm_remove_lockspace"
         ? "orphaned locks of this node are left in it, or others' locks that cannot be told apart without debugfs"

@@ -1,6 +1,7 @@
 import { DlmError, LockStateError, invalidType, invalidValue } from "../errors";
 import { type LockMode, compatible, isDownConversion, modeNumber, LOCK_MODES } from "../modes";
 
+import { onAbort } from "./aborts";
 import { type Channel, type Completion, ECANCEL, EUNLOCK, OP } from "./channel";
 import { LKF } from "./flags";
 import type { Lkb } from "./lkb";
@@ -28,6 +29,8 @@ export interface ReleaseOptions {
   /** Written by the release; the lock must be held in PW or EX. At most 32 bytes, padded with zeros. */
   lvb?: Uint8Array | undefined;
 }
+
+const ENOENT = -2;
 
 /** What a lock is made of; see Lockspace.lock(). */
 export interface Grant {
@@ -141,17 +144,17 @@ export class Lock implements AsyncDisposable {
         this.#grant.lkb.cancel();
         if (canGoBack) reject(reason);
       };
-      const onAbort = (): void => {
-        interrupt(signal?.reason);
-      };
+      let removeListener = (): void => undefined;
       if (waits) {
-        signal?.addEventListener("abort", onAbort, { once: true });
+        removeListener = onAbort(signal, () => {
+          interrupt(signal?.reason);
+        });
         this.#interrupt = interrupt;
       }
       let crossed = false;
       const onOutcome = (completion: Completion): void => {
         this.#interrupt = undefined;
-        signal?.removeEventListener("abort", onAbort);
+        removeListener();
         crossed = completion.status === 0 && interruption !== undefined && canGoBack;
         if (completion.status === 0 && !crossed) {
           value.done(completion);
@@ -172,16 +175,19 @@ export class Lock implements AsyncDisposable {
       };
       void this.#grant.lkb
         .perform(submission, waits, onOutcome)
-        .then(() => (crossed ? this.#goBack(from) : undefined))
+        .then(() => (crossed ? this.#goBack(from, mode) : undefined))
         .finally(endTurn);
     });
   }
 
   // The grant crossed the abort. Going back down needs no permission of others and writes no value.
-  async #goBack(mode: LockMode): Promise<void> {
+  async #goBack(from: LockMode, granted: LockMode): Promise<void> {
     const bast = this.#onBlocking !== undefined;
-    await this.#grant.lkb.perform({ kind: OP.convert, mode: modeNumber(mode), flags: 0, bast }, false);
-    this.#grant.value.inheritsNothing();
+    const submission = { kind: OP.convert, mode: modeNumber(from), flags: 0, bast };
+    const completion = await this.#grant.lkb.perform(submission, false);
+    if (completion.status === 0) this.#grant.value.inheritsNothing();
+    // Not even on the way down: then the truth is what is left to tell.
+    else this.#mode = granted;
   }
 
   /**
@@ -190,15 +196,14 @@ export class Lock implements AsyncDisposable {
    *
    * While the lockspace is in recovery this waits with it.
    *
-   * @throws {DlmError} when the kernel does not know the lock any more
+   * @throws {DlmError} ENOENT when the kernel does not know the lock any more; another errno when it did not take the
+   *   request: the lock is held on, and may be released again
    * @throws {RangeError} ERR_INVALID_ARG_VALUE: `lvb` with a mode below PW, which cannot write
    */
   async release(options?: ReleaseOptions): Promise<void> {
     const lvb = checkLvbOption(checkObject(options)["lvb"]);
     if (typeof lvb === "boolean") throw invalidType("options.lvb", "a Uint8Array", lvb);
-    if (lvb && !this.#releasing && !unlockWrites(this.#mode)) {
-      throw invalidValue("options.lvb", `cannot be written from mode ${this.#mode}; only PW and EX write`);
-    }
+    if (lvb && !this.#releasing && !unlockWrites(this.#mode)) throw this.#cannotWrite();
     await (this.#releasing ??= this.#release(lvb));
   }
 
@@ -209,24 +214,41 @@ export class Lock implements AsyncDisposable {
   async #release(lvb: Uint8Array | undefined): Promise<void> {
     this.#interrupt?.(this.#releasedError());
     const endTurn = await this.#turns.enter();
-    this.#listen(undefined);
+    try {
+      this.#listen(undefined);
+      // A conversion that was under way may have gone below the modes that write.
+      const late = lvb !== undefined && !unlockWrites(this.#mode);
+      const unwritten = await this.#unlock(late ? undefined : lvb);
+      if (late) throw this.#cannotWrite();
+      if (unwritten) throw this.#failure("dlm_convert", unwritten);
+    } finally {
+      endTurn();
+    }
+  }
+
+  // Returns what became of the value, if it could not be written.
+  async #unlock(lvb: Uint8Array | undefined): Promise<Completion | undefined> {
     const { lkb, value, onReleased } = this.#grant;
     const plan = value.planRelease(this.#mode, lvb);
-    let failed: Completion | undefined;
+    let unwritten: Completion | undefined;
     if (plan.prepare) {
       const mode = plan.prepare === "store" ? this.#mode : "NL";
       const flags = plan.prepare === "store" ? LKF.valBlk : 0;
       const submission = { kind: OP.convert, mode: modeNumber(mode), flags, bast: false, lvb: plan.lvb };
       const completion = await lkb.perform(submission, false);
-      if (completion.status !== 0) failed = completion;
+      if (completion.status !== 0) unwritten = completion;
     }
     const flags = plan.lvb ? LKF.valBlk : 0;
     const completion = await lkb.perform({ kind: OP.unlock, mode: 0, flags, bast: false, lvb: plan.lvb }, false);
+    if (completion.status !== EUNLOCK && completion.status !== ENOENT) {
+      // It is still there, and so may be tried again.
+      this.#releasing = undefined;
+      throw this.#failure("dlm_unlock", completion);
+    }
     lkb.free();
     onReleased(this);
-    endTurn();
-    if (completion.status !== EUNLOCK) throw this.#failure("dlm_unlock", completion);
-    if (failed) throw this.#failure("dlm_convert", failed);
+    if (completion.status === ENOENT) throw this.#failure("dlm_unlock", completion);
+    return unwritten;
   }
 
   #listen(listener: OnBlocking | undefined): void {
@@ -253,6 +275,10 @@ export class Lock implements AsyncDisposable {
 
   #releasedError(): LockStateError {
     return new LockStateError("ERR_LOCK_RELEASED", `The lock on '${this.resource}' has been released`);
+  }
+
+  #cannotWrite(): RangeError {
+    return invalidValue("options.lvb", `cannot be written from mode ${this.#mode}; only PW and EX write`);
   }
 
   #failure(syscall: string, completion: Completion): DlmError {

@@ -2,6 +2,7 @@ import { DlmError, LockStateError, invalidType } from "../errors";
 import { type LockMode, modeNumber } from "../modes";
 import { native } from "../native";
 
+import { onAbort } from "./aborts";
 import { Channel, type Completion, OP } from "./channel";
 import { LKF } from "./flags";
 import { lockspaceError } from "./hints";
@@ -63,7 +64,7 @@ export class Lockspace implements AsyncDisposable {
   readonly #name: string;
   readonly #channel: Channel;
   readonly #locks = new Set<Lock>();
-  readonly #waiting = new Set<(reason: Error) => void>();
+  readonly #waiting = new Set<(reason: unknown) => void>();
   // Requests whose locks the kernel may still grant, including those that were given up.
   readonly #unsettled = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
@@ -88,19 +89,23 @@ export class Lockspace implements AsyncDisposable {
     const signal = checkSignal(givenSignal);
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+      const stopWaiting = onAbort(signal, () => {
         reject(signal?.reason as Error);
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
+      });
       native().openLockspace(name, create, (...[failure, opened]) => {
-        signal?.removeEventListener("abort", onAbort);
+        stopWaiting();
         if (!opened) {
           reject(lockspaceError(name, failure));
           return;
         }
-        const channel = new Channel(opened);
-        if (signal?.aborted) void channel.close();
-        else resolve(new Lockspace(name, channel));
+        try {
+          const channel = new Channel(opened);
+          if (signal?.aborted) void channel.close();
+          else resolve(new Lockspace(name, channel));
+        } catch (error) {
+          opened.close();
+          reject(error);
+        }
       });
     });
   }
@@ -207,32 +212,31 @@ export class Lockspace implements AsyncDisposable {
     const { signal } = options;
     signal?.throwIfAborted();
 
-    const lkb = new Lkb(this.#channel);
-    const value = new ValueBlock();
-    const plan = value.plan(undefined, mode, options.lvb);
-    const flags = plan.flags | (noQueue ? LKF.noQueue : 0);
-    const bast = typeof options.onBlocking === "function";
-    // A request that does not queue is over before a cancel could reach it, and its lkid may be another lock's by then.
-    const outcome = lkb.perform({ kind: OP.lock, mode: modeNumber(mode), flags, bast, name: bytes }, !noQueue);
-
     return new Promise((resolve, reject) => {
       let givenUp = false;
-      const giveUp = (reason: Error): void => {
+      const giveUp = (reason: unknown): void => {
         givenUp = true;
         stopWaiting();
         lkb.cancel();
         reject(reason);
       };
-      const onAbort = (): void => {
-        giveUp(signal?.reason as Error);
-      };
+      const removeListener = onAbort(signal, () => {
+        giveUp(signal?.reason);
+      });
       const stopWaiting = (): void => {
         this.#waiting.delete(giveUp);
-        signal?.removeEventListener("abort", onAbort);
+        removeListener();
       };
       this.#waiting.add(giveUp);
-      signal?.addEventListener("abort", onAbort, { once: true });
 
+      const lkb = new Lkb(this.#channel);
+      const value = new ValueBlock();
+      const plan = value.plan(undefined, mode, options.lvb);
+      const flags = plan.flags | (noQueue ? LKF.noQueue : 0);
+      const bast = typeof options.onBlocking === "function";
+      const submission = { kind: OP.lock, mode: modeNumber(mode), flags, bast, name: bytes };
+      // A request that does not queue is over before a cancel could reach it, and its lkid may be another's by then.
+      const outcome = lkb.perform(submission, !noQueue);
       this.#settle(
         outcome.then(async (completion) => {
           stopWaiting();
@@ -281,10 +285,10 @@ export class Lockspace implements AsyncDisposable {
 
   async #close(): Promise<void> {
     for (const giveUp of [...this.#waiting]) giveUp(this.#closedError());
-    while (this.#unsettled.size > 0 || this.#locks.size > 0) {
-      await Promise.allSettled(this.#unsettled);
-      await Promise.allSettled([...this.#locks].map((lock) => lock.release()));
-    }
+    while (this.#unsettled.size > 0) await Promise.allSettled(this.#unsettled);
+    // What cannot be released goes with the handle.
+    await Promise.allSettled([...this.#locks].map((lock) => lock.release()));
+    this.#locks.clear();
     await this.#channel.close();
   }
 

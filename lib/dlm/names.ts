@@ -5,6 +5,11 @@ export const LOCKSPACE_NAME_MAX = 64;
 /** Longest resource name in bytes: DLM_RESNAME_MAXLEN. */
 export const RESOURCE_NAME_MAX = 64;
 
+// A lone surrogate has no UTF-8: all of them would become the same replacement character, and so the same name.
+function checkWellFormed(name: string, argument: string): void {
+  if (Buffer.from(name).toString() !== name) throw invalidValue(argument, "is not well-formed Unicode");
+}
+
 /** The name of a resource: 1 to 64 bytes, not ending in a NUL byte. A string is taken as UTF-8. */
 export type ResourceName = string | Uint8Array;
 
@@ -17,6 +22,7 @@ const TAKEN = new Set(["plock"]);
  */
 export function checkLockspaceName(name: unknown): string {
   if (typeof name !== "string") throw invalidType("name", "a string", name);
+  checkWellFormed(name, "name");
   const size = Buffer.byteLength(name);
   if (size === 0) throw invalidValue("name", "must not be empty: a lockspace needs a name");
   if (size > LOCKSPACE_NAME_MAX) {
@@ -38,6 +44,7 @@ export function encodeResourceName(resource: unknown): Uint8Array {
   if (typeof resource !== "string" && !(resource instanceof Uint8Array)) {
     throw invalidType("resource", "a string or a Uint8Array", resource);
   }
+  if (typeof resource === "string") checkWellFormed(resource, "resource");
   const bytes = typeof resource === "string" ? Buffer.from(resource) : Uint8Array.from(resource);
   if (bytes.length === 0) throw invalidValue("resource", "must not be empty: a lock needs a resource to stand on");
   if (bytes.length > RESOURCE_NAME_MAX) {

@@ -24,9 +24,19 @@ export function checkObject(options: unknown): Record<string, unknown> {
   return options as Record<string, unknown>;
 }
 
+// The getter refuses what merely inherits from AbortSignal, and would fail us half-way through a request.
+function isGenuine(signal: AbortSignal): boolean {
+  try {
+    return typeof signal.aborted === "boolean";
+  } catch {
+    return false;
+  }
+}
+
 /** @throws TypeError */
 export function checkSignal(signal: unknown): AbortSignal | undefined {
-  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  if (signal === undefined) return signal;
+  if (signal instanceof AbortSignal && isGenuine(signal)) return signal;
   throw invalidType("options.signal", "an AbortSignal", signal);
 }
 

@@ -1,3 +1,5 @@
+import { onAbort } from "./aborts";
+
 /** Lets one user in at a time, in the order they came. */
 export class Turns {
   #last: Promise<void> = Promise.resolve();
@@ -18,13 +20,12 @@ export class Turns {
       return end;
     }
     await new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => {
+      const removeListener = onAbort(signal, () => {
         void before.then(end);
         reject(signal.reason as Error);
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
+      });
       void before.then(() => {
-        signal.removeEventListener("abort", onAbort);
+        removeListener();
         resolve();
       });
     });

@@ -88,8 +88,11 @@ describe("lib/dlm over the device double", () => {
           told(mode);
         },
       });
-      // of one handle, so that the conversion is first in the queues
+      // of one handle and submitted first, so that the conversion is first in the queues
       const conversion = lock.convert("EX");
+      await new Promise<void>((resolve) => {
+        process.nextTick(resolve);
+      });
       const queued = ls.lock("r");
       await until("both wait", () => levers.countLocks() === 3);
       await first.release();
@@ -270,6 +273,35 @@ describe("lib/dlm over the device double", () => {
     });
   });
 
+  it("one signal serves many requests without a warning", async () => {
+    const warnings: string[] = [];
+    const listen = (warning: Error): void => void warnings.push(warning.message);
+    process.on("warning", listen);
+    const { signal } = new AbortController();
+    const locks = await Promise.all(Array.from({ length: 50 }, (_, i) => ls.lock(`r${i}`, { signal })));
+    await Promise.all(locks.map((lock) => lock.convert("PR", { signal })));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", listen);
+    assert.deepEqual(warnings, []);
+  });
+
+  it("an aborted signal ends all that share it", async () => {
+    const held = await other.lock("r");
+    const abort = new AbortController();
+    const waiting = Array.from({ length: 20 }, () => ls.lock("r", { signal: abort.signal }));
+    const ended = Promise.all(waiting.map((request) => assert.rejects(request, { name: "AbortError" })));
+    await until("all wait", () => levers.countLocks() === 21);
+    abort.abort();
+    await ended;
+    await held.release();
+  });
+
+  it("what only looks like an AbortSignal is refused before anything is asked for", async () => {
+    const forged = Object.create(AbortSignal.prototype, { throwIfAborted: { value: () => undefined } }) as AbortSignal;
+    await assert.rejects(ls.lock("r", { signal: forged }), { code: "ERR_INVALID_ARG_TYPE" });
+    assert.equal(levers.countLocks(), 0);
+  });
+
   describe("after the end", () => {
     it("convert says ERR_LOCK_RELEASED", async () => {
       const lock = await ls.lock("r");
@@ -350,6 +382,49 @@ describe("lib/dlm over the device double", () => {
       await lock.convert("EX");
     });
 
+    it("a failing way back after an abort leaves the mode that the kernel granted", async () => {
+      const lock = await ls.lock("r", { mode: "NL" });
+      const abort = new AbortController();
+      const conversion = lock.convert("EX", { signal: abort.signal });
+      await new Promise<void>((resolve) => {
+        process.nextTick(resolve);
+      });
+      // The double grants while this thread, and so the reading of the grant, stands still.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+      levers.failWrites(12, 2); // of the cancel, and of the way back
+      abort.abort();
+      await assert.rejects(conversion, { name: "AbortError" });
+      await until("the truth shows", () => lock.mode === "EX");
+      assert.equal(await other.tryLock("r"), null);
+      await lock.convert("NL");
+      await (await other.lock("r")).release();
+    });
+
+    it("a release that the kernel does not take leaves the lock held, to be released again", async () => {
+      const lock = await ls.lock("r");
+      levers.failWrites(12, 1);
+      await assert.rejects(lock.release(), { code: "ENOMEM", syscall: "dlm_unlock" });
+      assert.equal(levers.countLocks(), 1);
+      assert.equal(lock.released, false);
+      assert.equal(ls.held, 1);
+      await lock.release();
+      assert.equal(levers.countLocks(), 0);
+    });
+
+    it("a value for a release that comes too late to be written is reported, and the lock released", async () => {
+      const keeper = await other.lock("r", { mode: "NL", lvb: true });
+      const lock = await ls.lock("r");
+      const conversion = lock.convert("NL");
+      await new Promise<void>((resolve) => {
+        process.nextTick(resolve);
+      });
+      const release = lock.release({ lvb: Buffer.from("late") });
+      await assert.rejects(release, { code: "ERR_INVALID_ARG_VALUE", message: /cannot be written from mode NL/ });
+      await conversion;
+      assert.equal(levers.countLocks(), 1);
+      await keeper.release();
+    });
+
     it("a device that cannot be read any more fails what is pending and what comes, and still closes", async () => {
       const blocker = await other.lock("r");
       const handle = await Lockspace.open("t");
@@ -390,9 +465,10 @@ describe("lib/dlm over the device double", () => {
       }
     });
 
-    it("refuses removal while the lockspace holds locks, and of one that is not there", async () => {
+    it("refuses removal while the lockspace is open, and of one that is not there", async () => {
       const lock = await ls.lock("r");
-      await assert.rejects(Lockspace.remove("t"), { code: "EBUSY", syscall: "dlm_remove_lockspace" });
+      const busy = { code: "EBUSY", syscall: "dlm_remove_lockspace", holders: [process.pid] };
+      await assert.rejects(Lockspace.remove("t"), busy);
       await assert.rejects(Lockspace.remove("absent"), { code: "ENOENT" });
       await lock.release();
     });

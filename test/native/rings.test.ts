@@ -7,8 +7,8 @@ import path from "node:path";
 const root = path.resolve(__dirname, "../..");
 const PURE = ["csrc/dlm/codec.cc", "csrc/dlm/lock_dump.cc"];
 const SYSTEM = [
-  ...["channel", "codec", "control", "holders", "lock_dump", "submitter"].map((name) => `csrc/dlm/${name}.cc`),
-  ...["event_fd", "thread"].map((name) => `csrc/sys/${name}.cc`),
+  ...["channel", "codec", "control", "gate", "lock_dump", "submitter"].map((name) => `csrc/dlm/${name}.cc`),
+  ...["event_fd", "holders", "thread"].map((name) => `csrc/sys/${name}.cc`),
   ...["dlm_double", "double_model"].map((name) => `test/native/double/${name}.cc`),
 ];
 

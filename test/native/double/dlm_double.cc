@@ -111,7 +111,7 @@ int DlmDouble::Open(const char* path, int) {
     return fd;
   }
   if (text.rfind("/dev/dlm_", 0) == 0) return OpenLockspace(text.substr(std::strlen("/dev/dlm_")));
-  if (text.rfind(kSysfs, 0) == 0) {
+  if (text.rfind(kSysfs, 0) == 0 && text.find("/dev", kSysfs.size()) != std::string::npos) {
     const std::string name = text.substr(kSysfs.size(), text.rfind('/') - kSysfs.size());
     const auto found = lockspaces_.find(name);
     if (found == lockspaces_.end()) return -ENOENT;
@@ -184,6 +184,7 @@ ssize_t DlmDouble::Control(const uint8_t* bytes) {
     const std::string name(reinterpret_cast<const char*>(bytes) + 24);
     if (name.empty()) return -EINVAL;
     auto& lockspace = lockspaces_[name];
+    if (lockspace && (request.i.lspace.flags & DLM_LSFL_NEWEXCL) != 0) return -EEXIST;
     if (!lockspace) {
       lockspace = std::make_shared<DoubleLockspace>();
       lockspace->name = name;
@@ -247,6 +248,16 @@ int DlmDouble::DeviceNumber(int fd, dev_t* out) {
   if (found == handles_.end()) return -EBADF;
   *out = makedev(kMiscMajor, found->second->lockspace ? found->second->lockspace->minor : 0);
   return 0;
+}
+
+sys::Holders DlmDouble::HoldersOf(const std::string& device) {
+  const std::lock_guard lock(mutex_);
+  sys::Holders out;
+  for (const auto& [fd, handle] : handles_) {
+    const bool open = handle->kind == DoubleHandle::Kind::kLockspace && "dlm_" + handle->lockspace->name == device;
+    if (open && out.pids.empty()) out.pids.push_back(::getpid());
+  }
+  return out;
 }
 
 void DlmDouble::Stall(bool on) {

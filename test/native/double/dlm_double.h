@@ -26,6 +26,8 @@ class DlmDouble final : public sys::FileOps {
   ssize_t Write(int fd, const void* buffer, size_t size) override;
   int Close(int fd) override;
   int DeviceNumber(int fd, dev_t* out) override;
+  sys::Holders HoldersOf(const std::string& device) override;
+  void Isolate(int) override {}  // its descriptors live in the one table
 
   // While stalled every lock operation and every close sleeps, as in a lockspace in recovery.
   void Stall(bool on);

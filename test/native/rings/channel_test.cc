@@ -19,10 +19,10 @@ using clusterlock::testing::Double;
 
 namespace {
 
-DeviceFd Open(const char* name) {
+std::unique_ptr<Channel> Open(const char* name) {
   Opened opened = OpenLockspace(Double(), name, true);
   CHECK(opened.failure.error == 0);
-  return std::move(opened.device);
+  return std::move(opened.channel);
 }
 
 Op Lock(uint32_t slot, const std::string& name, uint8_t mode = DLM_LOCK_EX, uint32_t flags = 0) {
@@ -73,7 +73,8 @@ void WaitClosed(Channel& channel) {
 }
 
 void Bulk() {
-  Channel channel(Open("bulk"));
+  const std::unique_ptr<Channel> owner = Open("bulk");
+  Channel& channel = *owner;
   constexpr uint32_t kLocks = 5000;
   for (uint32_t i = 0; i < kLocks; ++i) channel.Submit(Lock(i, "r" + std::to_string(i)));
   std::map<uint32_t, int> seen;
@@ -90,7 +91,8 @@ void Bulk() {
 }
 
 void MixedValueBlocks() {
-  Channel channel(Open("mixed"));
+  const std::unique_ptr<Channel> owner = Open("mixed");
+  Channel& channel = *owner;
   for (uint32_t i = 0; i < 100; ++i) {
     channel.Submit(Lock(i, "m" + std::to_string(i), DLM_LOCK_EX, i % 3 == 0 ? DLM_LKF_VALBLK : 0));
   }
@@ -103,7 +105,8 @@ void MixedValueBlocks() {
 }
 
 void Failures() {
-  Channel channel(Open("failures"));
+  const std::unique_ptr<Channel> owner = Open("failures");
+  Channel& channel = *owner;
   Double().FailWrites(ENOMEM, 1);
   channel.Submit(Lock(0, "f"));
   channel.Submit(Of(OpKind::kUnlock, 0));  // of a lock that never came to be
@@ -130,7 +133,8 @@ void Failures() {
 void CloseWhileStuck() {
   Double().Stall(true);
   {
-    Channel channel(Open("stuck"));
+    const std::unique_ptr<Channel> owner = Open("stuck");
+    Channel& channel = *owner;
     channel.Submit(Lock(0, "s"));
   }  // returns although the submitter is asleep in the kernel
   Double().Stall(false);
@@ -144,7 +148,8 @@ void ManyChannels() {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([] {
-      Channel channel(Open("shared"));
+      const std::unique_ptr<Channel> owner = Open("shared");
+      Channel& channel = *owner;
       for (int round = 0; round < 200; ++round) {
         channel.Submit(Lock(0, "contended"));
         CHECK(Collect(channel, 1)[0].result.status == 0);

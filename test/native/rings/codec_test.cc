@@ -75,7 +75,7 @@ void Lockspaces() {
   const std::string name(64, 'n');
   const Request create = EncodeCreate(name);
   CheckHeader(create, DLM_USER_CREATE_LOCKSPACE);
-  CHECK(create.size == 120 && At<uint32_t>(create, 16) == 0);
+  CHECK(create.size == 120 && At<uint32_t>(create, 16) == DLM_LSFL_NEWEXCL);
   CHECK(std::memcmp(create.bytes.data() + 24, name.data(), 64) == 0 && create.bytes[88] == 0);
   const Request remove = EncodeRemove(121, false);
   CheckHeader(remove, DLM_USER_REMOVE_LOCKSPACE);
@@ -106,7 +106,10 @@ void Results() {
   for (size_t size = 0; size <= 104; ++size)
     CHECK(DecodeResult(bytes, size).has_value() == (size == 72 || size == 104));
   put(16, uint64_t{0});
-  CHECK(!DecodeResult(bytes, 72));
+  CHECK(!DecodeResult(bytes, 72));  // a cast has an address
+  bytes[64] = 5;
+  result = DecodeResult(bytes, 72);  // a BAST may have lost it
+  CHECK(result && result->bast && result->bast_mode == 5 && result->cookie.slot == 7);
 }
 
 void Versions() {

@@ -46,6 +46,12 @@ describe("input checks", () => {
     assert.throws(() => encodeResourceName(5), typeError(/"resource".*a string or a Uint8Array/));
   });
 
+  it("refuse lone surrogates, which would all be one name", () => {
+    assert.throws(() => encodeResourceName("\ud800"), valueError(/"resource".*not well-formed/));
+    assert.throws(() => checkLockspaceName("a\udfff"), valueError(/"name".*not well-formed/));
+    assert.equal(encodeResourceName("\u{1f512}").length, 4);
+  });
+
   it("refuse unknown modes with the list of the known ones", () => {
     assert.equal(checkMode("PR", "mode"), "PR");
     assert.throws(() => checkMode("XX", "mode"), valueError(/'XX'.*NL, CR, CW, PR, PW, EX/));
