@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { createRequire } from "node:module";
 import path from "node:path";
 
 import { DOUBLE_PATH } from "../native/double";
 
 const programs = path.join(__dirname, "programs");
+const { STATES } = createRequire(__filename)("./programs/states.cjs") as { STATES: string[] };
 
 interface End {
   code: number | null;
@@ -36,20 +38,7 @@ async function inTime(ended: Promise<End>, child: ChildProcess): Promise<End> {
 }
 
 describe("the end of a process", () => {
-  const states = [
-    "opened",
-    "held",
-    "listening",
-    "waiting",
-    "converting",
-    "stuck",
-    "opening",
-    "busy",
-    "closing",
-    "closed",
-  ];
-
-  for (const state of states) {
+  for (const state of STATES) {
     it(`${state}: process.exit() ends it with its code`, async () => {
       const { child, ended } = start(state, "exit");
       assert.deepEqual(await inTime(ended, child), { code: 7, signal: null, stderr: "" });
