@@ -33,6 +33,9 @@ function check(held, text) {
 const read = (lvb) => Buffer.from(lvb).toString().replace(/\0+$/, "");
 
 async function first(ls, cues) {
+  // Held to the end. A value is gone when the node that keeps it leaves, a lock is not: the last word of the story must
+  // be a lock's.
+  const end = await ls.lock("end");
   const account = await ls.lock(ACCOUNT, { mode: "NL", lvb: true });
   say("holds 'account' in NL: that keeps the value block alive");
 
@@ -66,6 +69,7 @@ async function first(ls, cues) {
   await once(holder, "exit");
   await cues.wait(6);
   await account.release();
+  await end.release();
 }
 
 async function second(ls, cues) {
@@ -90,6 +94,7 @@ async function second(ls, cues) {
   await inherited.release();
   await keeper.release();
   await cues.give(6);
+  await (await ls.lock("end", { signal: soon() })).release(); // node 1 has seen it
 }
 
 async function holder() {

@@ -231,6 +231,28 @@ describe("fs/dlm on two nodes", function () {
     const denied = await suite.shell(1).call(async (node) => (await node.ls.tryLock("mastered")) === null);
     assert.ok(denied, "the other node's PR is still there after this one left and came back");
   });
+
+  it("a value goes with the master that leaves, and the next reader is told", async () => {
+    await suite.shell(1).call(async (node) => {
+      node.locks["keeper"] = await node.ls.lock("kept", { mode: "NL", lvb: true });
+    });
+    await suite.shell(2).call(async (node) => {
+      node.locks["keeper"] = await node.ls.lock("kept", { mode: "NL", lvb: true });
+    });
+    await suite.shell(1).call(async (node, name) => {
+      await (await node.ls.lock("kept", { lvb: Buffer.from("only the master has it") })).release();
+      await node.ls.close();
+      await node.Lockspace.remove(name);
+    }, LS);
+    const valid = await suite.shell(2).call(async (node) => {
+      const lock = await node.ls.lock("kept", { mode: "PR", lvb: true, signal: AbortSignal.timeout(20_000) });
+      return lock.lvbValid;
+    });
+    await suite.shell(1).call(async (node, name) => {
+      node.ls = await node.Lockspace.open(name, { create: true });
+    }, LS);
+    assert.equal(valid, false);
+  });
 });
 
 describe("examples/handoff", function () {
