@@ -34,7 +34,8 @@ try {
   try {
     const timeline = new Timeline();
     const command = [process.execPath, path.join(root, "examples/handoff/handoff.mjs")];
-    status = await runOn(cluster, { command, timeout: 180_000, stdout: timeline, stderr: timeline });
+    const { signal } = interrupted;
+    status = await runOn(cluster, { command, timeout: 180_000, stdout: timeline, stderr: timeline }, { signal });
     process.stdout.write(status === 0 ? "\nEvery step held.\n" : `\nNot every step held (status ${status}).\n`);
   } finally {
     await cluster.down();
