@@ -1,5 +1,6 @@
 #!/bin/sh
 # Gives this node its cluster address and every node a name.
+# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
 
 ip link set lo up

@@ -1,5 +1,6 @@
 #!/bin/sh
 # No cluster: kernel interfaces are mounted, modules can be loaded, udev makes their devices.
+# shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
 
 kernel_file_systems
