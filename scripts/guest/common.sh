@@ -1,16 +1,20 @@
+# shellcheck shell=sh
 # Sourced by the scripts beside it, which set up a cluster node: a machine of the QEMU lab or of a Vagrantfile, with or
 # without systemd. Parameters come from the environment:
-#   CLUSTERLOCK_NODE       this node's number, 1..N
-#   CLUSTERLOCK_NODES      N
-#   CLUSTERLOCK_ADDRESSES  the cluster addresses of nodes 1..N, separated by blanks
-#   CLUSTERLOCK_INTERFACE  network interface to give this node's address to; empty: the network is up already
-#   CLUSTERLOCK_FENCING    off (default)
-#   CLUSTERLOCK_PATIENCE   seconds a single wait may take, default 120
+#   CLUSTERLOCK_NODE         this node's number, 1..N
+#   CLUSTERLOCK_NODES        N
+#   CLUSTERLOCK_ADDRESSES    the cluster addresses of nodes 1..N, separated by blanks
+#   CLUSTERLOCK_ONLINE       how many nodes are on, this one included; default N. A node that comes back waits for these.
+#   CLUSTERLOCK_INTERFACE    network interface to give this node's address to; empty: the network is up already
+#   CLUSTERLOCK_FENCING      on (default) | off
+#   CLUSTERLOCK_FENCE_AGENT  with fencing: the program that dlm_controld runs to have a node switched off
+#   CLUSTERLOCK_PATIENCE     seconds a single wait may take, default 120
 # Lines that start with "step:" tell the user how far it is.
 
 set -eu
 : "${CLUSTERLOCK_NODE:?}" "${CLUSTERLOCK_NODES:?}" "${CLUSTERLOCK_ADDRESSES:?}"
-: "${CLUSTERLOCK_INTERFACE:=}" "${CLUSTERLOCK_FENCING:=off}" "${CLUSTERLOCK_PATIENCE:=120}"
+: "${CLUSTERLOCK_ONLINE:=$CLUSTERLOCK_NODES}" "${CLUSTERLOCK_INTERFACE:=}" "${CLUSTERLOCK_PATIENCE:=120}"
+: "${CLUSTERLOCK_FENCING:=on}" "${CLUSTERLOCK_FENCE_AGENT:=}"
 
 step() {
   echo "step: $*"
