@@ -6,15 +6,17 @@
 #   CLUSTERLOCK_ADDRESSES    the cluster addresses of nodes 1..N, separated by blanks
 #   CLUSTERLOCK_ONLINE       how many nodes are on, this one included; default N. A node that comes back waits for these.
 #   CLUSTERLOCK_INTERFACE    network interface to give this node's address to; empty: the network is up already
-#   CLUSTERLOCK_FENCING      on (default) | off
-#   CLUSTERLOCK_FENCE_AGENT  with fencing: the program that dlm_controld runs to have a node switched off
+#   CLUSTERLOCK_FENCING      on (default) | off. Stacks on fs/dlm only: a node of stack o2cb always fences itself.
+#   CLUSTERLOCK_FENCE_AGENT  stacks on fs/dlm with fencing: the program that dlm_controld runs to have a node switched off
+#   CLUSTERLOCK_HEARTBEAT    stack o2cb: the block device, shared by all nodes, that holds nothing but their heartbeats;
+#                            one node alone needs none
 #   CLUSTERLOCK_PATIENCE     seconds a single wait may take, default 120
 # Lines that start with "step:" tell the user how far it is.
 
 set -eu
 : "${CLUSTERLOCK_NODE:?}" "${CLUSTERLOCK_NODES:?}" "${CLUSTERLOCK_ADDRESSES:?}"
 : "${CLUSTERLOCK_ONLINE:=$CLUSTERLOCK_NODES}" "${CLUSTERLOCK_INTERFACE:=}" "${CLUSTERLOCK_PATIENCE:=120}"
-: "${CLUSTERLOCK_FENCING:=on}" "${CLUSTERLOCK_FENCE_AGENT:=}"
+: "${CLUSTERLOCK_FENCING:=on}" "${CLUSTERLOCK_FENCE_AGENT:=}" "${CLUSTERLOCK_HEARTBEAT:=}"
 
 step() {
   echo "step: $*"
@@ -55,4 +57,11 @@ kernel_file_systems() {
   modprobe configfs
   mount_at configfs /sys/kernel/config
   mount_at debugfs /sys/kernel/debug
+}
+
+# dlmfs_on STACK: ocfs2_dlmfs at /dlm, its locks from this cluster stack
+dlmfs_on() {
+  echo "$1" >/sys/fs/ocfs2/cluster_stack || die "the kernel refuses the cluster stack $1: is another one in use?"
+  mkdir -p /dlm
+  mount_at ocfs2_dlmfs /dlm
 }

@@ -13,6 +13,8 @@ export const NODE_PACKAGES: readonly string[] = [
   "dmsetup",
   "iproute2",
   "kmod",
+  "nftables",
+  "ocfs2-tools",
   "procps",
   "udev",
 ];
