@@ -24,7 +24,8 @@
     'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17'],
     'cflags_cc': [
       '-std=c++17', '-fvisibility=hidden', '-Wall', '-Wextra', '-Wshadow', '-Wconversion',
-      '-isystem', '<!(node -p "require(\'path\').dirname(require.resolve(\'node-addon-api\'))")',
+      # relative to build/, where make runs: an absolute path may hold a blank, which make cannot take
+      '-isystem', '../<!(node -p "require(\'node-addon-api\').include_dir")',
     ],
     'defines': [
       'NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED',
