@@ -5,13 +5,11 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { Writable } from "node:stream";
 
+import { interruption, watchSignals } from "./runner/interruption.mjs";
 import { root, setUp } from "./setup.mjs";
 
-setUp({ lab: true, tests: false });
-const { up, runOn } = createRequire(import.meta.url)(path.join(root, "dist/lab"));
-
-const interrupted = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => interrupted.abort(new Error(signal)));
+const LAB_FAILED = 125;
+const DOWN_LIMIT = 30_000;
 
 // One clock for both nodes: the time at which their lines arrive here.
 class Timeline extends Writable {
@@ -27,20 +25,32 @@ class Timeline extends Writable {
   }
 }
 
-let status = 125;
-try {
+async function demo() {
+  await setUp("lab");
+  const { up, runOn } = createRequire(import.meta.url)(path.join(root, "dist/lab"));
   const onProgress = (line) => process.stderr.write(`${line}\n`);
-  const cluster = await up({ nodes: 2, stack: "dlm", signal: interrupted.signal, onProgress });
+  const cluster = await up({ nodes: 2, stack: "dlm", signal: interruption, onProgress });
   try {
     const timeline = new Timeline();
     const command = [process.execPath, path.join(root, "examples/handoff/handoff.mjs")];
-    const { signal } = interrupted;
-    status = await runOn(cluster, { command, timeout: 180_000, stdout: timeline, stderr: timeline }, { signal });
+    const options = { command, timeout: 180_000, stdout: timeline, stderr: timeline };
+    const status = await runOn(cluster, options, { signal: interruption });
     process.stdout.write(status === 0 ? "\nEvery step held.\n" : `\nNot every step held (status ${status}).\n`);
+    return status;
   } finally {
     await cluster.down();
   }
-} catch (error) {
-  process.stderr.write(`clusterlock: ${error.message}\n`);
 }
-process.exitCode = status;
+
+watchSignals();
+// What an interruption ends in time is cleaned up; the rest goes with this process.
+interruption.addEventListener("abort", () => {
+  setTimeout(() => process.exit(interruption.reason.status), DOWN_LIMIT).unref();
+});
+try {
+  process.exitCode = await demo();
+} catch (error) {
+  const cause = interruption.aborted ? interruption.reason : error;
+  process.stderr.write(`clusterlock: ${cause.message}\n`);
+  process.exitCode = cause.status ?? LAB_FAILED;
+}

@@ -1,64 +1,88 @@
-// Sets up what `npm test` and `npm run demo` need, on a machine that has only Node, npm, gcc, make, python3 and apt.
-// As root it installs what is missing and says so; otherwise it prints the one command to run and exits 69. It never
-// prompts. Node's own modules only: it runs before anything is installed.
-import { execFileSync, spawnSync } from "node:child_process";
+// Sets up what `npm test` and `npm run demo` need, on a machine that has only Node, npm and apt. As root it installs what
+// is missing and says so; otherwise it names the one command to run. It never prompts. Node's own modules only: it runs
+// before anything is installed.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
+import { runChild } from "./runner/child.mjs";
+import { isInstalled, missingPackages } from "./runner/packages.mjs";
+
 export const root = path.resolve(import.meta.dirname, "..");
 
-const LAB_PACKAGES = { "qemu-system-x86_64": "qemu-system-x86" };
-const TEST_PACKAGES = { "clang-format": "clang-format", "clang-tidy": "clang-tidy", "g++": "g++", make: "make" };
+const LIMIT = 15 * 60_000;
+// dpkg must not be cut off in the middle of a package
+const APT_GRACE = 120_000;
+
+/** Set-up cannot go on; the message is one line that says what to do. */
+export class SetUpError extends Error {
+  status = 69;
+}
 
 export function say(text) {
   process.stderr.write(`setup: ${text}\n`);
 }
 
-function onPath(program) {
-  return (process.env.PATH ?? "").split(":").some((dir) => existsSync(path.join(dir, program)));
+/** Runs a tool quietly; what it said is shown when it fails. */
+async function run(program, args, options = {}) {
+  const { code, signal, stopped, output } = await runChild(program, args, {
+    cwd: root,
+    collect: "all",
+    limit: LIMIT,
+    ...options,
+  });
+  if (code === 0 && stopped === undefined) return;
+  process.stderr.write(output);
+  const why = stopped === undefined ? `ended with ${signal ?? code}` : `it ${stopped}`;
+  throw new SetUpError(`this failed (${why}): ${[path.basename(program), ...args].join(" ")}`);
 }
 
-function installPackages(wanted) {
-  const missing = [...new Set(Object.entries(wanted).flatMap(([program, pkg]) => (onPath(program) ? [] : [pkg])))];
-  const noLists =
-    !existsSync("/var/lib/apt/lists") ||
-    !readdirSync("/var/lib/apt/lists").some((f) => f.endsWith("Packages") || f.includes("Packages."));
-  if (missing.length === 0 && !noLists) return;
-  const install = missing.length > 0 ? `apt-get install -y --no-install-recommends ${missing.join(" ")}` : "";
-  const command = ["apt-get update", install].filter(Boolean).join(" && ");
-  if (process.getuid() !== 0) {
-    process.stderr.write(`clusterlock: run this once, as root: ${command}\n`);
-    process.exit(69);
-  }
-  say(missing.length > 0 ? `installing Debian packages: ${missing.join(" ")}` : "fetching apt's package lists");
+async function apt(...args) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  const { status, stderr } = spawnSync("sh", ["-c", command], {
-    env,
-    stdio: ["ignore", "ignore", "pipe"],
-    encoding: "utf8",
-  });
-  if (status !== 0) {
-    process.stderr.write(`${stderr}clusterlock: this failed: ${command}\n`);
-    process.exit(69);
+  await run("apt-get", args, { env, grace: APT_GRACE });
+}
+
+async function installPackages(groups) {
+  const missing = missingPackages(groups);
+  if (missing.length === 0) return;
+  if (!isInstalled("apt-get")) {
+    throw new SetUpError(`what these Debian packages bring is missing, and so is apt-get: ${missing.join(" ")}`);
   }
+  const install = ["install", "-y", "--no-install-recommends", ...missing];
+  if (process.getuid() !== 0) {
+    throw new SetUpError(`run this once, as root: apt-get update && apt-get ${install.join(" ")}`);
+  }
+  say(`installing Debian packages: ${missing.join(" ")}`);
+  await apt("update");
+  await apt(...install);
+}
+
+/** A lab that has all it needs in its cache can do without apt's lists, and says so if it cannot: this may fail. */
+async function fetchLists() {
+  const lists = "/var/lib/apt/lists";
+  const have = existsSync(lists) && readdirSync(lists).some((name) => name.includes("_Packages"));
+  if (have || process.getuid() !== 0) return;
+  say("fetching apt's package lists");
+  await apt("update").catch((error) => {
+    if (!(error instanceof SetUpError)) throw error;
+    say(error.message);
+  });
 }
 
 /** Runs `make()` unless it ran before for the same content of `inputs`. */
-function once(name, inputs, outputs, make) {
+async function once(name, inputs, outputs, make) {
   const stampDir = path.join(root, "build", "stamps");
   const stamp = path.join(stampDir, name);
   const hash = createHash("sha256");
-  for (const file of inputs)
-    hash
-      .update(file)
-      .update("\0")
-      .update(readFileSync(path.join(root, file)));
+  for (const file of inputs) {
+    const content = readFileSync(path.join(root, file));
+    hash.update(file).update("\0").update(content);
+  }
   const digest = hash.update(process.version).digest("hex");
   const done = outputs.every((file) => existsSync(path.join(root, file)));
   if (done && existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return;
   say(name);
-  make();
+  await make();
   mkdirSync(stampDir, { recursive: true });
   writeFileSync(stamp, digest);
 }
@@ -72,27 +96,24 @@ function filesUnder(...dirs) {
   );
 }
 
-function run(program, ...args) {
-  execFileSync(program, args, { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
-}
-
-/** @param {{ lab: boolean, tests: boolean }} needs */
-export function setUp({ lab, tests }) {
-  installPackages({ ...(lab ? LAB_PACKAGES : {}), ...(tests ? TEST_PACKAGES : {}) });
-  once("npm ci", ["package-lock.json"], ["node_modules/.package-lock.json"], () =>
-    run("npm", "ci", "--no-audit", "--no-fund"),
+/** `groups`: of scripts/runner/packages.mjs, besides what every task needs. Rejects with a SetUpError. */
+export async function setUp(...groups) {
+  await installPackages(["build", ...groups]);
+  if (groups.includes("lab")) await fetchLists();
+  await once("npm ci", ["package-lock.json"], ["node_modules/.package-lock.json"], () =>
+    run("npm", ["ci", "--no-audit", "--no-fund"]),
   );
   // The double is built along even for the demo: one build to keep fresh, and a few seconds once.
-  once(
+  await once(
     "build the addon",
     [...filesUnder("csrc", "test/native/double"), "binding.gyp", "scripts/build-native.mjs"],
     ["build/Release/clusterlock.node", "build/Release/clusterlock_double.node"],
-    () => run(process.execPath, "scripts/build-native.mjs", "--double"),
+    () => run(process.execPath, ["scripts/build-native.mjs", "--double"]),
   );
-  once(
+  await once(
     "compile lib",
     [...filesUnder("lib"), "package.json", "tsconfig.json", "tsconfig.build.json", "scripts/build-ts.mjs"],
     ["dist/index.js"],
-    () => run(process.execPath, "scripts/build-ts.mjs"),
+    () => run(process.execPath, ["scripts/build-ts.mjs"]),
   );
 }

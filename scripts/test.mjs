@@ -1,72 +1,22 @@
 // npm test: sets up what it needs, then runs everything and ends with "N passed, N failed".
 //
-//   node scripts/test.mjs [unit|kernel|all]      what needs no kernel; what runs in the lab; both and the checks
-//   node scripts/test.mjs long AREA              the suites of AREA again and again, with printed seeds
-//                                                AREA: dlm, lifecycle, lab; CLUSTERLOCK_ROUNDS (default 5)
+//   node scripts/test.mjs [unit|kernel|all]         what needs no kernel; what runs in the lab; both and the checks
+//   node scripts/test.mjs long AREA [--kernel V]    the suites of AREA again and again, with printed seeds, on each
+//                                                   kernel; AREA: see scripts/runner/plan.mjs; CLUSTERLOCK_ROUNDS
+//                                                   (default 5)
 //
-// Node's own modules only: it starts on a machine on which nothing is installed yet.
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
-import os from "node:os";
+// CLUSTERLOCK_TEST_KERNEL=DIR boots the kernel that is unpacked in DIR in every lab of a suite. Node's own modules only:
+// it starts on a machine on which nothing is installed yet.
+import { readdirSync } from "node:fs";
 import path from "node:path";
 
+import { runChild } from "./runner/child.mjs";
+import { LONG, parsePlan, SUITES, USAGE, UsageError } from "./runner/plan.mjs";
+import { runSession } from "./runner/session.mjs";
 import { root, setUp } from "./setup.mjs";
 
-const SUITES = {
-  unit: ["test/unit/**/*.test.ts"],
-  native: ["test/native/*.test.ts"],
-  lifecycle: ["test/lifecycle/*.test.ts"],
-  kernel: ["test/kernel/*.test.ts"],
-};
-const LONG = {
-  dlm: ["test/kernel/one-node.test.ts", "test/kernel/two-nodes.test.ts"],
-  lifecycle: ["test/native/*.test.ts", "test/lifecycle/*.test.ts"],
-  lab: ["test/kernel/lab.test.ts"],
-};
-
-let passed = 0;
-let failed = 0;
+const FETCH_LIMIT = 10 * 60_000;
 const bin = (name) => path.join(root, "node_modules/.bin", name);
-
-function heading(text) {
-  process.stdout.write(`\n== ${text}\n`);
-}
-
-function run(program, args, env = {}) {
-  const { status } = spawnSync(program, args, {
-    cwd: root,
-    stdio: ["ignore", "inherit", "inherit"],
-    env: { ...process.env, ...env },
-  });
-  return status === 0;
-}
-
-/** One check that holds or does not. */
-function check(name, program, args) {
-  heading(name);
-  if (run(program, args)) passed++;
-  else {
-    failed++;
-    process.stdout.write(`FAILED: ${name}\n`);
-  }
-}
-
-function suite(name, specs, env) {
-  heading(name);
-  const place = mkdtempSync(path.join(os.tmpdir(), "clusterlock-counts-"));
-  const counts = path.join(place, "counts.json");
-  const fine = run(bin("mocha"), ["--reporter", "test/reporter.cjs", ...specs], {
-    ...env,
-    CLUSTERLOCK_TEST_COUNTS: counts,
-  });
-  // A run that ended without a count crashed.
-  const { passes, failures } = existsSync(counts)
-    ? JSON.parse(readFileSync(counts, "utf8"))
-    : { passes: 0, failures: 1 };
-  rmSync(place, { recursive: true });
-  passed += passes;
-  failed += failures > 0 || fine ? failures : 1;
-}
 
 function sources(...dirs) {
   return dirs.flatMap((dir) =>
@@ -76,32 +26,84 @@ function sources(...dirs) {
   );
 }
 
-function checks() {
-  check("format: TypeScript, JavaScript, Markdown", bin("prettier"), ["--check", "--log-level=warn", "."]);
-  check("format: C++", "clang-format", ["--dry-run", "--Werror", ...sources("csrc", "test/native")]);
-  check("lint: TypeScript, JavaScript", bin("eslint"), ["."]);
-  check("lint: C++", process.execPath, ["scripts/clang-tidy.mjs"]);
-  check("types", bin("tsc"), ["--noEmit", "-p", "tsconfig.json"]);
-  check("the packed tarball", process.execPath, ["scripts/check-pack.mjs"]);
+async function checks(session) {
+  await session.check("format: TypeScript, JavaScript, Markdown", bin("prettier"), [
+    "--check",
+    "--log-level=warn",
+    ".",
+  ]);
+  const cxx = sources("csrc", "test/native");
+  await session.check("format: C++", "clang-format", ["--dry-run", "--Werror", ...cxx]);
+  await session.check("lint: TypeScript, JavaScript", bin("eslint"), ["."]);
+  await session.check("lint: C++", process.execPath, ["scripts/clang-tidy.mjs"]);
+  await session.check("types", bin("tsc"), ["--noEmit", "-p", "tsconfig.json"]);
+  await session.check("the packed tarball", process.execPath, ["scripts/check-pack.mjs"]);
 }
 
-const [what = "all", area] = process.argv.slice(2);
-if (!["all", "unit", "kernel", "long"].includes(what) || (what === "long" && !(area in LONG))) {
-  process.stderr.write(
-    `usage: npm test, npm run test:unit, npm run test:kernel, npm run test:long -- ${Object.keys(LONG).join("|")}\n`,
-  );
-  process.exit(64);
-}
-setUp({ lab: what !== "unit", tests: true });
-if (what === "all") checks();
-if (what !== "kernel" && what !== "long") for (const name of ["unit", "native", "lifecycle"]) suite(name, SUITES[name]);
-if (what === "all" || what === "kernel") suite("kernel", SUITES.kernel);
-if (what === "long") {
-  const rounds = Number(process.env.CLUSTERLOCK_ROUNDS ?? 5);
-  for (let round = 1; round <= rounds; round++) {
-    const seed = String(Math.floor(Math.random() * 1_000_000));
-    suite(`${area}, round ${round} of ${rounds}, CLUSTERLOCK_SEED=${seed}`, LONG[area], { CLUSTERLOCK_SEED: seed });
+async function suites(session, names) {
+  for (const name of names) {
+    const { specs, limit } = SUITES[name];
+    await session.suite(name, specs, { limit });
   }
 }
-process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
-process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+
+/** The directory of an unpacked kernel, or undefined when there is none to be had. */
+async function fetchKernel(session, version) {
+  const fetched = await runChild(path.join(root, "scripts/fetch-kernel"), [version], {
+    cwd: root,
+    collect: "stdout",
+    limit: FETCH_LIMIT,
+  });
+  const directory = fetched.output.trim();
+  if (fetched.code === 0 && directory !== "") return directory;
+  session.fail(`kernel ${version}`, "scripts/fetch-kernel did not bring it");
+  return undefined;
+}
+
+async function long(session, { area, kernels, rounds }) {
+  const { specs, limit } = LONG[area];
+  const places = [];
+  for (const kernel of kernels) {
+    if (kernel === undefined) places.push({ label: "", env: {} });
+    else {
+      const directory = await fetchKernel(session, kernel);
+      if (directory) places.push({ label: `, kernel ${kernel}`, env: { CLUSTERLOCK_TEST_KERNEL: directory } });
+    }
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const { label, env } of places) {
+      const seed = process.env.CLUSTERLOCK_SEED ?? String(Math.floor(Math.random() * 1_000_000));
+      const name = `${area}${label}, round ${round} of ${rounds}, CLUSTERLOCK_SEED=${seed}`;
+      await session.suite(name, specs, { limit, env: { ...env, CLUSTERLOCK_SEED: seed } });
+    }
+  }
+}
+
+function plan() {
+  try {
+    return parsePlan(process.argv.slice(2), process.env);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`clusterlock: ${error.message}\n${USAGE}`);
+    process.exit(64);
+  }
+}
+
+const asked = plan();
+await runSession(async (session) => {
+  switch (asked.what) {
+    case "unit":
+      await setUp();
+      return suites(session, ["unit", "native", "lifecycle"]);
+    case "kernel":
+      await setUp("lab");
+      return suites(session, ["kernel"]);
+    case "long":
+      await setUp(...(LONG[asked.area].kernels.length > 0 ? ["lab"] : []));
+      return long(session, asked);
+    default:
+      await setUp("lab", "checks");
+      await checks(session);
+      return suites(session, Object.keys(SUITES));
+  }
+});

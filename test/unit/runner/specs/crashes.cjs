@@ -1,0 +1,2 @@
+/* global it */
+it("ends the process", () => process.kill(process.pid, "SIGKILL"));

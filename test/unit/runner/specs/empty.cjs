@@ -1,0 +1,2 @@
+/* global describe */
+describe("nothing", () => undefined);

@@ -1,0 +1,5 @@
+/* global it */
+it("passes", () => undefined);
+it("fails", () => {
+  throw new Error("on purpose");
+});

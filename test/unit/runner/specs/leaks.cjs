@@ -1,0 +1,4 @@
+/* global it */
+it("leaves a handle behind", () => {
+  setInterval(() => undefined, 1000);
+});

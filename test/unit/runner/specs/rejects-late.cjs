@@ -1,0 +1,4 @@
+/* global it */
+it("passes before the rejection comes", () => {
+  setTimeout(() => Promise.reject(new Error("late")), 300);
+});
