@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 
 import { type Cluster, type Stack, up } from "../../../lib/lab";
 
+import { kernelComplaints } from "./kernel-log";
 import { Shell, command } from "./shell";
 
-// Complaints that no program causes by what it asks for; docs/kernel-notes.md has each with its proof.
-const KNOWN = [/WARNING: .* at fs\/dlm\/requestqueue\.c:\d+ dlm_add_requestqueue/];
+/** Booted instead of the host's, when set: a directory with an unpacked kernel package. */
+const KERNEL = process.env["CLUSTERLOCK_TEST_KERNEL"];
 
 /** What a kernel suite works with: one cluster for all its tests, a fresh shell on every node for each. */
 export class Suite {
@@ -26,36 +27,41 @@ export class Suite {
   /** Registers the hooks of a `describe` block; `cleanUp` runs after each test, while its shells still live. */
   static on(nodes: number, stack: Stack, cleanUp?: (suite: Suite) => Promise<void>): Suite {
     const suite = new Suite();
+    let booted = false;
     before(async function () {
       this.timeout(600_000);
       // a lone node gets both cores, so that threads of one process really meet
-      suite.cluster = await up({ nodes, stack, cpus: nodes === 1 ? 2 : 1 });
+      const options = { nodes, stack, cpus: nodes === 1 ? 2 : 1, ...(KERNEL ? { kernel: KERNEL } : {}) };
+      suite.cluster = await up(options);
+      booted = true;
     });
     after(async function () {
       this.timeout(60_000);
-      // Across all tests of the suite the kernel found nothing to complain about.
-      const complaints = await suite.#kernelComplaints();
-      await suite.cluster.down();
-      assert.deepEqual(complaints, []);
+      if (!booted) return;
+      try {
+        // Across all tests of the suite the kernel found nothing to complain about.
+        const complaints = await Promise.all(suite.cluster.nodes.map((node) => kernelComplaints(suite.cluster, node)));
+        assert.deepEqual(complaints.flat(), []);
+      } finally {
+        await suite.cluster.down();
+      }
     });
     beforeEach(() => {
       for (const node of suite.cluster.nodes) suite.#shells.set(node, new Shell(suite.cluster, node));
     });
     afterEach(async () => {
-      await cleanUp?.(suite);
-      const complaints = [...suite.#shells.values()].flatMap((shell) => shell.complaints);
-      await Promise.all([...suite.#shells.values()].map((shell) => shell.end()));
-      suite.#shells.clear();
-      assert.deepEqual(complaints, []);
+      const shells = [...suite.#shells.values()];
+      try {
+        await cleanUp?.(suite);
+      } finally {
+        suite.#shells.clear();
+        await Promise.all(shells.map((shell) => shell.end()));
+      }
+      assert.deepEqual(
+        shells.flatMap((shell) => shell.complaints),
+        [],
+      );
     });
     return suite;
-  }
-
-  async #kernelComplaints(): Promise<string[]> {
-    const logs = await Promise.all(this.cluster.nodes.map((node) => this.run(node, "dmesg")));
-    return logs
-      .flatMap(({ stdout }) => stdout.split("\n"))
-      .filter((line) => /WARNING:|BUG:|Oops|dlm:.*(error|Unknown command)/.test(line))
-      .filter((line) => !KNOWN.some((known) => known.test(line)));
   }
 }
