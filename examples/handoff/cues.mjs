@@ -24,8 +24,11 @@ export class Cues {
     const end = Date.now() + seconds * 1000;
     for (;;) {
       await this.#keeper.convert("CR");
-      const now = this.#keeper.lvb[0];
+      const { lvb, lvbValid } = this.#keeper;
+      const now = lvb[0];
       await this.#keeper.convert("NL");
+      // the number will not come back: its keeper has left, or its writer died
+      if (lvbValid === false) throw new Error(`cue ${cue} cannot come: the value that counts the cues was lost`);
       if (now >= cue) return;
       if (Date.now() > end) throw new Error(`cue ${cue} did not come within ${seconds} s`);
       await sleep(25);

@@ -45,8 +45,8 @@ async function first(ls, cues) {
   check(account.mode === "EX", "converted NL -> EX");
   await cues.give(1);
 
-  const wanted = await Promise.race([blocked, once(soon(), "abort")]);
-  check(wanted === "EX", `blocking notice: somebody wants ${wanted}`);
+  const wanted = await Promise.race([blocked, sleep(PATIENCE, null, { ref: false })]);
+  check(wanted === "EX", wanted ? `blocking notice: somebody wants ${wanted}` : "no blocking notice came");
   await announce("writes '100 coins' and converts EX -> NL");
   await account.convert("NL", { lvb: Buffer.from("100 coins"), onBlocking: null });
   await cues.wait(2);

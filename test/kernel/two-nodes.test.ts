@@ -5,7 +5,6 @@ import { seed } from "./support/seed";
 import { Suite } from "./support/suite";
 
 const LS = "pair";
-const EXAMPLE = path.resolve(__dirname, "../../examples/handoff/handoff.mjs");
 
 // What needs a second node: a lock passed on, a remote master, value blocks and notices across the wire.
 describe("fs/dlm on two nodes", function () {
@@ -252,25 +251,5 @@ describe("fs/dlm on two nodes", function () {
       node.ls = await node.Lockspace.open(name, { create: true });
     }, LS);
     assert.equal(valid, false);
-  });
-});
-
-describe("examples/handoff", function () {
-  this.timeout(120_000);
-  const suite = Suite.on(2, "dlm");
-
-  it("every step of the story holds on both nodes", async () => {
-    const runs = await Promise.all([1, 2].map((n) => suite.run(n, process.execPath, EXAMPLE)));
-    for (const { code, stdout, stderr } of runs) {
-      assert.equal(stderr, "");
-      assert.equal(code, 0, stdout);
-    }
-    const [first = "", second = ""] = runs.map(({ stdout }) => stdout);
-    assert.equal(first.match(/^ok /gm)?.length, 5, first);
-    assert.equal(second.match(/^ok /gm)?.length, 4, second);
-    assert.doesNotMatch(first + second, /FAIL/);
-    assert.match(first, /blocking notice: somebody wants EX/);
-    assert.match(second, /the value block says '100 coins'/);
-    assert.match(second, /told that the value is not valid/);
   });
 });
