@@ -158,4 +158,14 @@ describe("a session of the test runner", function () {
       await allGone(pids);
     });
   }
+
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+    it(`mocha by itself ends when npx, which started it, gets a ${signal}`, async () => {
+      const { child, end } = start(["npx", "mocha", path.join(__dirname, "specs/waits.cjs")]);
+      const [mocha, deaf] = await waiting(child);
+      child.kill(signal);
+      await allGone([mocha!]).finally(() => process.kill(deaf!, "SIGKILL"));
+      await end;
+    });
+  }
 });

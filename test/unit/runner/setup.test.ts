@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   cpSync,
@@ -115,5 +116,23 @@ describe("set-up", function () {
     program("npm", 'echo "7 passed, 0 failed" | /usr/bin/tee "$CLUSTERLOCK_TEST_TOTAL"');
     const fine = run();
     assert.deepEqual([fine.status, fine.stdout], [0, "7 passed, 0 failed\n"]);
+  });
+
+  it("is told of in the last line of an interrupted .ci/run, once all is over", async () => {
+    cpSync(path.join(root, ".ci"), path.join(place, ".ci"), { recursive: true });
+    for (const name of ["bash", "dirname", "mktemp", "rm", "sleep"])
+      symlinkSync(`/usr/bin/${name}`, path.join(bin, name));
+    // as npm does: gone before what it started, which cleans up and has the last word
+    program("npm", `(sleep 1; echo "1 passed, 1 failed"; echo x > "$CLUSTERLOCK_TEST_TOTAL") & echo up; exec sleep 5`);
+    const child = spawn("/bin/bash", [path.join(place, ".ci/run")], {
+      env: { PATH: bin, TMPDIR: place },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    await once(child.stdout, "data");
+    const end = once(child, "close");
+    child.kill("SIGTERM");
+    assert.deepEqual([await end, output], [[143, null], "up\n1 passed, 1 failed\n"]);
   });
 });
