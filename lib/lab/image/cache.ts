@@ -1,14 +1,18 @@
 // The image cache: entries appear whole or not at all, and two labs that start together build each only once.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { constants } from "node:fs";
+import { constants, existsSync } from "node:fs";
 import { access, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 
 import { LabError, messageOf } from "../errors";
+import { isWhole, writeContents } from "./contents";
+import { isDiskFull } from "./disk-full";
+import type { Held } from "./flock";
+import { buildInCache } from "./in-use";
 
 const PARTIAL = "partial-";
+/** Another lab's downloads may be slow, but they end. */
+const LOCK_SECONDS = 1800;
 
 export class Cache {
   readonly root: string;
@@ -21,28 +25,43 @@ export class Cache {
     this.#progress = progress;
   }
 
-  /** The path of an entry; when it is not there yet, `build` fills a directory which then becomes the entry. */
+  /**
+   * The path of an entry. When it is not there, or not all of it, `build` fills a directory which then becomes the
+   * entry. Nothing is written for one that is whole: a cache may be read-only.
+   */
   async entry(name: string, what: string, build: (directory: string) => Promise<void>): Promise<string> {
     const target = path.join(this.root, name);
-    if (await exists(target)) return target;
+    if (isWhole(target)) return target;
     await openCacheRoot(this.root);
-    const unlock = await this.#lock();
+    const { release } = await this.#lock();
     try {
-      if (await exists(target)) return target;
+      if (isWhole(target)) return target;
       await this.#removePartial();
-      this.#progress(what);
-      const partial = await mkdtemp(path.join(this.root, PARTIAL));
-      try {
-        await build(partial);
-        this.#signal.throwIfAborted();
-        await rename(partial, target);
-      } catch (error) {
-        await rm(partial, { recursive: true, force: true });
-        throw error;
-      }
+      this.#progress(existsSync(target) ? `${what}: the one in the cache is damaged` : what);
+      await this.#build(target, build);
       return target;
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      throw new LabError(
+        `no space is left on the disk of ${this.root}: free some, or set XDG_CACHE_HOME to a directory on another disk`,
+      );
     } finally {
-      unlock();
+      await release();
+    }
+  }
+
+  async #build(target: string, build: (directory: string) => Promise<void>): Promise<void> {
+    const partial = await mkdtemp(path.join(this.root, PARTIAL));
+    try {
+      await build(partial);
+      await writeContents(partial);
+      this.#signal.throwIfAborted();
+      // a damaged one; gone at once, so that being killed on the way leaves no worse one
+      if (existsSync(target)) await rename(target, `${partial}-damaged`);
+      await rename(partial, target);
+    } finally {
+      await rm(partial, { recursive: true, force: true });
+      await rm(`${partial}-damaged`, { recursive: true, force: true });
     }
   }
 
@@ -53,54 +72,26 @@ export class Cache {
     }
   }
 
-  // flock(1) holds the lock for as long as our end of its pipe is open, so our death frees it too
-  async #lock(): Promise<() => void> {
-    const holder = spawn("flock", [path.join(this.root, "lock"), "sh", "-c", "echo; exec cat >/dev/null"], {
-      stdio: ["pipe", "pipe", "inherit"],
-      detached: true,
-    });
+  async #lock(): Promise<Held> {
     const hint = setTimeout(() => {
       this.#progress("waiting for another lab that prepares its images");
     }, 1000);
-    const ended = new Promise<never>((_, reject) => {
-      holder.once("error", (error) => {
-        reject(new LabError(`cannot run flock (${error.message}): apt-get install util-linux`));
-      });
-      holder.once("exit", (code) => {
-        reject(new LabError(`flock on the image cache ended with ${code ?? "a signal"}`));
-      });
-    });
-    ended.catch(() => undefined);
     try {
-      await Promise.race([once(holder.stdout, "data", { signal: this.#signal }), ended]);
-    } catch (error) {
-      holder.kill("SIGKILL");
-      throw error;
+      return await buildInCache(this.root, LOCK_SECONDS, this.#signal);
     } finally {
       clearTimeout(hint);
     }
-    return () => {
-      holder.stdin.destroy();
-      holder.stdout.destroy();
-    };
   }
 }
 
 /** The cache's own directory, which an ordinary user must be able to write. */
-export async function openCacheRoot(root: string): Promise<void> {
+async function openCacheRoot(root: string): Promise<void> {
   try {
     await mkdir(root, { recursive: true });
     await access(root, constants.W_OK);
   } catch (error) {
     throw new LabError(`cannot write the cache (${messageOf(error)}): set XDG_CACHE_HOME to a directory you own`);
   }
-}
-
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** A version or name as a file name: no separators of paths, overlay options or QEMU options. */
