@@ -15,6 +15,20 @@ export function kernelPackage(depends: string): string | undefined {
   return undefined;
 }
 
+/** The other packages that hold parts of a kernel, from `apt-cache depends`: the image, and the modules. */
+export function kernelPartNames(depends: string): string[] {
+  return [...depends.matchAll(/^\s*Depends:\s*(linux-(?:binary|modules)-\d\S*)\s*$/gm)].map((match) => match[1] ?? "");
+}
+
+/** All that `apt-cache show` speaks of. */
+export function shownPackages(show: string): PackageVersion[] {
+  return show.split(/\n{2,}/).flatMap((paragraph) => {
+    const name = /^Package: (\S+)$/m.exec(paragraph)?.[1];
+    const version = shownVersion(paragraph);
+    return name === undefined || version === undefined ? [] : [{ name, version }];
+  });
+}
+
 /** The version `apt-cache show --no-all-versions` speaks of. */
 export function shownVersion(show: string): string | undefined {
   return /^Version: (\S+)$/m.exec(show)?.[1];

@@ -5,8 +5,10 @@ import path from "node:path";
 
 import { LabError } from "../errors";
 import { packageRoot } from "../paths";
-import { command } from "./command";
-import type { Kernel } from "./kernel";
+import type { BootFiles } from "./boot-files";
+import { linkTree } from "./boot-files";
+import { command, CommandError } from "./command";
+import { isDiskFull } from "./disk-full";
 import type { Tools } from "./tools";
 
 const INIT = path.join(packageRoot, "scripts/lab/initramfs-init");
@@ -17,7 +19,7 @@ export async function initramfsRecipe(): Promise<string> {
   return `${MODULES.join(" ")}\n${await readFile(INIT, "utf8")}`;
 }
 
-export async function buildInitramfs(kernel: Kernel, directory: string, tools: Tools): Promise<void> {
+export async function buildInitramfs(boot: BootFiles, directory: string, tools: Tools): Promise<void> {
   const { signal } = tools;
   const tree = await mkdtemp(path.join(directory, "tree-"));
   for (const name of ["bin", "modules", "dev", "proc", "sys", "ro", "layer", "rw", "new"]) {
@@ -27,36 +29,66 @@ export async function buildInitramfs(kernel: Kernel, directory: string, tools: T
   await chmod(path.join(tree, "bin/busybox"), 0o755);
   await copyFile(INIT, path.join(tree, "init"));
   await chmod(path.join(tree, "init"), 0o755);
-  await writeFile(path.join(tree, "modules/order"), (await copyModules(kernel, tree, tools)).join("\n") + "\n");
+  const links = await mkdtemp(path.join(directory, "links-"));
+  await linkTree(boot, links);
+  const order = await copyModules(boot, links, tree, tools);
+  await writeFile(path.join(tree, "modules/order"), order.map((name) => `${name}\n`).join(""));
   const pack = 'cd "$1" && find . | sort | "$2" cpio -o -H newc | gzip -9 > "$3"';
   await command(["sh", "-c", pack, "sh", tree, tools.busybox, path.join(directory, "initramfs.gz")], { signal });
+  await rm(links, { recursive: true });
   await rm(tree, { recursive: true });
 }
 
-async function copyModules(kernel: Kernel, tree: string, tools: Tools): Promise<string[]> {
+async function copyModules(boot: BootFiles, links: string, tree: string, tools: Tools): Promise<string[]> {
   const order: string[] = [];
-  for (const file of await moduleFiles(kernel, tools)) {
+  for (const file of await moduleFiles(boot, links, tools)) {
     const name = path.basename(file);
-    await copyFile(file, path.join(tree, "modules", name));
-    if (name.endsWith(".xz")) {
-      // busybox's insmod reads plain modules only
-      await command([tools.busybox, "unxz", path.join(tree, "modules", name)], { signal: tools.signal });
-      order.push(name.slice(0, -".xz".length));
-    } else if (name.endsWith(".ko")) {
-      order.push(name);
-    } else {
-      throw new LabError(`kernel ${kernel.release} packs its modules in a way unknown to the lab: ${name}`);
-    }
+    const copy = path.join(tree, "modules", name);
+    await copyFile(file, copy);
+    // whoever packed the tree may have left it read-only
+    await chmod(copy, 0o644);
+    order.push(await unpackModule(boot.kernel.release, copy, tools));
   }
   return order;
 }
 
+/** Unpacks a module in its place, since busybox's insmod reads plain ones only; returns its plain name. */
+export async function unpackModule(release: string, file: string, tools: Tools): Promise<string> {
+  const { name, ext } = path.parse(file);
+  switch (ext) {
+    case ".ko":
+      return name + ext;
+    case ".xz":
+      await command([tools.busybox, "unxz", file], { signal: tools.signal });
+      return name;
+    case ".zst":
+      await unpackZstd(release, file, tools.signal);
+      return name;
+    default:
+      throw new LabError(`kernel ${release} packs its modules in a way unknown to the lab: ${name}${ext}`);
+  }
+}
+
+async function unpackZstd(release: string, file: string, signal: AbortSignal): Promise<void> {
+  try {
+    await command(["zstd", "-q", "-d", "--rm", file], { signal });
+  } catch (error) {
+    if (!(error instanceof CommandError) || isDiskFull(error)) throw error;
+    throw new LabError(`kernel ${release} packs its modules with zstd (${error.message}): apt-get install zstd`);
+  }
+}
+
 // a module comes after those it needs
-async function moduleFiles(kernel: Kernel, tools: Tools): Promise<Set<string>> {
+async function moduleFiles({ kernel }: BootFiles, links: string, tools: Tools): Promise<Set<string>> {
   const files = new Set<string>();
   for (const module of MODULES) {
-    const args = ["-d", kernel.root, "-S", kernel.release, "--show-depends", module];
-    const answer = await command(tools.kmod("modprobe", args), { signal: tools.signal });
+    const args = ["-d", links, "-S", kernel.release, "--show-depends", module];
+    const answer = await command(tools.kmod("modprobe", args), { signal: tools.signal }).catch((error: unknown) => {
+      if (!(error instanceof CommandError)) throw error;
+      throw new LabError(
+        `kernel ${kernel.release} lacks ${module}, which nodes need and kernels for clouds do not have: take another`,
+      );
+    });
     for (const line of answer.split("\n")) {
       const file = /^insmod (\S.*?)\s*$/.exec(line)?.[1];
       if (file !== undefined) files.add(file);

@@ -1,70 +1,84 @@
-// A distribution kernel, unpacked into the cache.
+// A kernel as a distribution's package unpacks: found in a directory that is only ever read.
 
-import { copyFile, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { existsSync, lstatSync, readdirSync } from "node:fs";
+import { readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 
 import { LabError } from "../errors";
-import { download } from "./apt";
-import type { PackageVersion } from "./apt-output";
-import { command, CommandError } from "./command";
-import type { Tools } from "./tools";
 
 export interface Kernel {
-  /** What QEMU boots. */
-  readonly image: string;
   /** uname -r */
   readonly release: string;
-  /** The directory that holds lib/modules/<release>. */
-  readonly root: string;
+  /** The bzImage. */
+  readonly image: string;
+  /** The directory that holds kernel/ with the modules, usually .../lib/modules/<release>; a path without links. */
+  readonly modules: string;
+  /**
+   * Another one for another kernel: the release, and path, size and time of the image and of every single module. A
+   * developer's kernel keeps its release and its path while all else changes.
+   */
+  readonly stamp: string;
 }
 
-export async function buildKernel(pkg: PackageVersion, directory: string, tools: Tools): Promise<void> {
-  const { signal } = tools;
-  for (const file of await download([pkg], directory, signal)) {
-    await command(["dpkg", "-x", file, directory], { signal });
-    await rm(file);
+/** Old packages have boot/vmlinuz-<release>, newer ones usr/lib/modules/<release>/vmlinuz. */
+export async function findKernel(directory: string): Promise<Kernel> {
+  const root = await realpath(directory).catch(() => undefined);
+  if (root === undefined || !(await stat(root)).isDirectory()) {
+    throw new LabError(`kernel ${directory}: there is no such directory`);
   }
-  const { release, root } = await openKernel(directory, false);
-  await command(tools.kmod("depmod", ["-b", root, release]), { signal });
-  await unpackImage(path.join(root, "boot", `vmlinuz-${release}`), path.join(root, "vmlinux"), signal);
+  const trees = await moduleTrees(root);
+  const images = new Map<string, string>();
+  for (const [release, tree] of trees) {
+    if (existsSync(path.join(tree, "vmlinuz"))) images.set(release, path.join(tree, "vmlinuz"));
+  }
+  for (const name of await readdir(path.join(root, "boot")).catch(() => [])) {
+    const release = /^vmlinuz-(.+)$/.exec(name)?.[1];
+    if (release !== undefined) images.set(release, path.join(root, "boot", name));
+  }
+  const [found, ...others] = images;
+  if (found === undefined) {
+    throw new LabError(
+      `kernel ${directory}: no kernel in it, neither boot/vmlinuz-RELEASE nor usr/lib/modules/RELEASE/vmlinuz`,
+    );
+  }
+  if (others.length > 0) {
+    const releases = [...images.keys()].sort().join(", ");
+    throw new LabError(`kernel ${directory}: there are ${images.size} kernels in it (${releases}), leave only one`);
+  }
+  const [release, image] = found;
+  const modules = trees.get(release);
+  const files = modules === undefined ? [] : listModules(modules);
+  if (modules === undefined || files.length === 0) {
+    throw new LabError(`kernel ${directory}: no modules in it for ${release} (lib/modules/${release})`);
+  }
+  return { release, image, modules, stamp: stampOf(release, [image, ...files]) };
 }
 
-export async function openKernel(root: string, built = true): Promise<Kernel> {
-  const releases = await readdir(path.join(root, "lib/modules")).catch(() => []);
-  const [release] = releases;
-  if (release === undefined || releases.length > 1) throw new LabError(`${root} does not hold one kernel's modules`);
-  return { root, release, image: built ? path.join(root, "vmlinux") : path.join(root, "boot", `vmlinuz-${release}`) };
-}
-
-const SETUP_SECTORS = 0x1f1;
-const BOOT_MAGIC = 0x202;
-const PAYLOAD_OFFSET = 0x248;
-const PAYLOAD_LENGTH = 0x24c;
-const XZ_MAGIC = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
-
-// An emulated processor needs over a second to decompress a kernel, on every boot of every node: do it once, here.
-// (Documentation/x86/boot.rst says where the payload lies; QEMU boots the ELF file within by the PVH entry point.)
-async function unpackImage(bzImage: string, target: string, signal: AbortSignal): Promise<void> {
-  const payload = xzPayload(await readFile(bzImage));
-  if (payload !== undefined) {
-    await writeFile(`${target}.xz`, payload);
-    try {
-      // not busybox: kernels are packed with a filter for x86 code that it cannot undo
-      await command(["xz", "-d", `${target}.xz`], { signal });
-      return;
-    } catch (error) {
-      // no xz on this host: nodes boot a little slower
-      if (!(error instanceof CommandError)) throw error;
-      await rm(`${target}.xz`, { force: true });
+async function moduleTrees(root: string): Promise<Map<string, string>> {
+  const trees = new Map<string, string>();
+  // the one may be a link to the other
+  for (const base of ["lib/modules", "usr/lib/modules"]) {
+    for (const release of await readdir(path.join(root, base)).catch(() => [])) {
+      const tree = await realpath(path.join(root, base, release)).catch(() => undefined);
+      if (tree !== undefined && (await stat(tree)).isDirectory()) trees.set(release, tree);
     }
   }
-  await copyFile(bzImage, target);
+  return trees;
 }
 
-function xzPayload(image: Buffer): Buffer | undefined {
-  if (image.toString("latin1", BOOT_MAGIC, BOOT_MAGIC + 4) !== "HdrS") return undefined;
-  const start = (image.readUInt8(SETUP_SECTORS) + 1) * 512 + image.readUInt32LE(PAYLOAD_OFFSET);
-  // the payload ends with its unpacked size, four bytes that are not xz's
-  const payload = image.subarray(start, start + image.readUInt32LE(PAYLOAD_LENGTH) - 4);
-  return payload.subarray(0, XZ_MAGIC.length).equals(XZ_MAGIC) ? payload : undefined;
+function listModules(tree: string): string[] {
+  return readdirSync(tree, { recursive: true, encoding: "utf8" })
+    .filter((name) => /\.ko(?:\.\w+)?$/.test(name))
+    .sort()
+    .map((name) => path.join(tree, name));
+}
+
+function stampOf(release: string, files: readonly string[]): string {
+  const hash = createHash("sha256").update(release);
+  for (const file of files) {
+    const { size, mtimeMs } = lstatSync(file);
+    hash.update(`\n${file} ${size} ${mtimeMs}`);
+  }
+  return hash.digest("hex");
 }
