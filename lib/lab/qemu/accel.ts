@@ -2,11 +2,12 @@
 
 import { spawn } from "node:child_process";
 import { constants } from "node:fs";
-import { access, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 
 import { LabError } from "../errors";
+import { readNote, writeNote } from "../image/notes";
 import { cacheRoot } from "../paths";
 import type { Accel } from "./args";
 import { QEMU } from "./args";
@@ -19,22 +20,47 @@ export async function chooseAccel(
   progress: (line: string) => void,
 ): Promise<Accel> {
   const wanted = process.env.CLUSTERLOCK_LAB_ACCEL;
-  if (wanted === "kvm" || wanted === "tcg") return wanted;
+  if (isAccel(wanted)) return wanted;
   if (wanted !== undefined && wanted !== "") {
     throw new LabError(`CLUSTERLOCK_LAB_ACCEL=${wanted}: set it to kvm or tcg, or unset it`);
   }
   if (!(await canOpenKvm())) return "tcg";
   const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
-  const key = `${bootId} ${os.release()} ${process.getuid?.() ?? 0}`;
+  const host = `${bootId} ${os.release()} ${process.getuid?.() ?? 0}`;
   const file = path.join(cacheRoot(), "accel.json");
-  const known = await savedAnswer(file, key);
+  const answers = savedAnswers(await readNote(file), host);
+  const known = answerFor(kernel, answers);
   if (known !== undefined) return known;
   progress(`trying KVM for up to ${PROBE_SECONDS} s (once after each boot of this machine)`);
   const accel = (await bootsWithKvm(kernel, signal)) ? "kvm" : "tcg";
-  await mkdir(path.dirname(file), { recursive: true });
-  await writeFile(`${file}.${process.pid}`, JSON.stringify({ key, accel }));
-  await rename(`${file}.${process.pid}`, file);
+  const note: Note = { host, answers: { ...answers, [kernel]: accel } };
+  await writeNote(file, note);
   return accel;
+}
+
+/** What the probe found, for each kernel that it was tried with. */
+export type Answers = Readonly<Record<string, Accel>>;
+
+interface Note {
+  readonly host: string;
+  readonly answers: Answers;
+}
+
+/** KVM that has booted any kernel works, but a kernel that did not boot may itself be at fault. */
+export function answerFor(kernel: string, answers: Answers): Accel | undefined {
+  return Object.values(answers).includes("kvm") ? "kvm" : answers[kernel];
+}
+
+/** Answers that were found on this host since it was booted; none when the note is not of our making. */
+export function savedAnswers(note: unknown, host: string): Answers {
+  const saved = note as { host?: unknown; answers?: Record<string, unknown> | null } | null | undefined;
+  if (saved?.host !== host) return {};
+  const known = Object.entries(saved.answers ?? {}).filter((one): one is [string, Accel] => isAccel(one[1]));
+  return Object.fromEntries(known);
+}
+
+function isAccel(value: unknown): value is Accel {
+  return value === "kvm" || value === "tcg";
 }
 
 async function canOpenKvm(): Promise<boolean> {
@@ -42,16 +68,6 @@ async function canOpenKvm(): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-async function savedAnswer(file: string, key: string): Promise<Accel | undefined> {
-  try {
-    const saved = JSON.parse(await readFile(file, "utf8")) as { key?: unknown; accel?: unknown };
-    if (saved.key === key && (saved.accel === "kvm" || saved.accel === "tcg")) return saved.accel;
-  } catch {
-    // not there, or not ours: ask again
-  }
-  return undefined;
 }
 
 /** Boots the bare kernel until its first words. */
