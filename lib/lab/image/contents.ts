@@ -17,7 +17,7 @@ export async function writeContents(directory: string): Promise<void> {
   await writeFile(path.join(directory, LIST), JSON.stringify(contents, null, 1));
 }
 
-/** True when everything is there that was there at `writeContents`. Thousands of files take some 50 ms. */
+/** True when everything is there that was there at `writeContents`. Thousands of files take tenths of a second. */
 export function isWhole(directory: string): boolean {
   let contents: Contents;
   try {

@@ -30,6 +30,8 @@ export interface Image {
   readonly modules: string;
   /** A tree to lay over the host's root. */
   readonly layer: string;
+  /** uname -r */
+  readonly release: string;
 }
 
 // part of every entry's key: count it up when a recipe below changes
@@ -70,6 +72,7 @@ export async function openImage({ kernel: wanted, signal, progress }: ImageOptio
     initramfs: path.join(initramfs, "initramfs.gz"),
     modules: boot.modules,
     layer: path.join(layer, "root"),
+    release: kernel.release,
   };
 }
 

@@ -12,6 +12,7 @@ export const NODE_PACKAGES: readonly string[] = [
   "dlm-controld",
   "dmsetup",
   "iproute2",
+  "iputils-ping",
   "kmod",
   "nftables",
   "ocfs2-tools",
