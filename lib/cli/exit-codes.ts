@@ -4,3 +4,7 @@ export const OK = 0;
 export const USAGE = 64;
 export const INTERNAL = 70;
 export const LAB_FAILED = 125;
+
+/** What a shell reports of a program that a signal ended, or whose reader went away. */
+export const EXIT_BY_SIGNAL = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+export const EXIT_BROKEN_PIPE = 141;

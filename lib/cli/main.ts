@@ -5,13 +5,13 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 
 import { INTERNAL, OK, USAGE } from "./exit-codes";
-import { lab } from "./lab";
+import { lab } from "./lab/lab";
 
 const VERBS: Readonly<Record<string, (args: string[]) => Promise<number>>> = { lab };
 
 const HELP = `usage: clusterlock VERB [ARG...]
 
-  lab run    run a command on every node of a fresh cluster; see clusterlock lab --help
+  lab        real clusters to develop and test against; see clusterlock lab --help
 
   --help     this text
   --version  the version

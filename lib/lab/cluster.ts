@@ -2,15 +2,21 @@
 
 import type { Readable, Writable } from "node:stream";
 
-export const STACKS = ["dlm", "none"] as const;
+export const STACKS = ["dlm", "o2cb", "dlmfs-dlm", "none"] as const;
 export type Stack = (typeof STACKS)[number];
+
+/**
+ * How a node was lost. "died": it went away by itself; "killed": somebody asked the cluster to cut its power; "fenced":
+ * the cluster cut its power on behalf of its other nodes, or it fenced itself.
+ */
+export type Loss = "died" | "killed" | "fenced";
 
 export interface ExitStatus {
   /** The process's own status; null when a signal or the loss of its node ended it. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** "died": the node went away under the process; "killed": somebody asked the cluster to cut its power. */
-  readonly lost: "died" | "killed" | null;
+  /** Not null when the node went away under the process. */
+  readonly lost: Loss | null;
 }
 
 export interface ExecOptions {
@@ -31,6 +37,55 @@ export interface NodeProcess {
   kill(signal?: NodeJS.Signals): void;
 }
 
+export interface KillOptions {
+  /**
+   * What becomes of writes to shared disks that the node's disks have taken and not flushed: "none" are lost (default: the
+   * node dies, its disks keep power), "all" of them, or "some", sector by sector as `seed` decides.
+   */
+  readonly lose?: "none" | "some" | "all";
+  /** A whole number; default 1. */
+  readonly seed?: number;
+}
+
+export interface StartOptions {
+  /** Milliseconds that one step of the boot may take; default: the driver's. */
+  readonly timeout?: number;
+}
+
+/** Two nodes whose traffic to each other, both ways, a fault is for. */
+export type Link = readonly [number, number];
+
+export interface NodeStatus {
+  readonly node: number;
+  readonly state: "booting" | "up" | "frozen" | "off";
+  /** How it went off, when it did; null otherwise, and when it was never on. */
+  readonly lost: Loss | null;
+  /** For a person: who fenced it, what it said at the end, why its stack is not up. */
+  readonly detail: string;
+}
+
+export interface LinkStatus {
+  readonly link: Link;
+  /** Frames lost, in percent. */
+  readonly loss: number;
+  /** Milliseconds added each way. */
+  readonly delay: number;
+}
+
+export interface ClusterStatus {
+  readonly driver: string;
+  readonly stack: Stack;
+  readonly nodes: readonly NodeStatus[];
+  /** Groups of nodes that hear only each other; null while all hear all. */
+  readonly partition: readonly (readonly number[])[] | null;
+  /** Links with a fault. */
+  readonly links: readonly LinkStatus[];
+}
+
+/**
+ * A cluster under test. Every fault resolves when it has taken effect; one that the driver cannot do rejects with a
+ * LabError that says what it would need.
+ */
 export interface Cluster extends AsyncDisposable {
   /** 1..N */
   readonly nodes: readonly number[];
@@ -38,8 +93,29 @@ export interface Cluster extends AsyncDisposable {
   /** The environment in which programs start on this node. */
   env(node: number): Readonly<Record<string, string>>;
   exec(node: number, argv: readonly string[], options?: ExecOptions): NodeProcess;
-  /** Cuts the node's power. Its processes settle as lost: "killed". */
-  kill(node: number): Promise<void>;
+  /** Cuts the node's power; resolves when it is off. Its processes settle as lost: "killed". */
+  kill(node: number, options?: KillOptions): Promise<void>;
+  /** Boots a node that is off; resolves when its stack is up again. */
+  start(node: number, options?: StartOptions): Promise<void>;
+  /** Stops the node's processors; its clock goes on. The rest of the cluster sees a node that is silent. */
+  freeze(node: number): Promise<void>;
+  thaw(node: number): Promise<void>;
+  /**
+   * Cuts the cluster network, and no other, between groups of nodes. Nodes in no group form one more. It replaces the
+   * partition before.
+   */
+  partition(groups: readonly (readonly number[])[]): Promise<void>;
+  /** Ends every fault of the network: partition, loss and delay. */
+  heal(): Promise<void>;
+  /** Loses so many percent of the frames on a link; 0 ends that. */
+  loss(link: Link, percent: number): Promise<void>;
+  /** Adds so many milliseconds each way on a link; 0 ends that. */
+  delay(link: Link, ms: number): Promise<void>;
+  /** What the node's console has printed since the cluster began. */
+  console(node: number): Promise<string>;
+  status(): Promise<ClusterStatus>;
   /** Ends the cluster and everything on it. May be called again. */
   down(): Promise<void>;
+  /** Ends a cluster that this program began, and lets go of one that it found. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

@@ -1,11 +1,27 @@
 // Public entry point clusterlock/lab: a real cluster to develop and test against.
 
-export type { Cluster, ExecOptions, ExitStatus, NodeProcess, Stack } from "./cluster";
+export type {
+  Cluster,
+  ClusterStatus,
+  ExecOptions,
+  ExitStatus,
+  KillOptions,
+  Link,
+  LinkStatus,
+  Loss,
+  NodeProcess,
+  NodeStatus,
+  Stack,
+  StartOptions,
+} from "./cluster";
 export { STACKS } from "./cluster";
 export { LabError, LabOptionError } from "./errors";
+export { runningLabs } from "./client/find";
+export { cleanCache } from "./image/clean";
 export { fetchKernel } from "./image/fetch-kernel";
-export type { LabOptions } from "./options";
+export type { Fencing, LabOptions } from "./options";
 export { MAX_NODES } from "./options";
 export type { CommandOptions, RunOptions } from "./run";
 export { run, runOn } from "./run";
-export { up } from "./up";
+export type { UpOptions } from "./up";
+export { attach, up } from "./up";

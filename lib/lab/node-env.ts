@@ -8,6 +8,8 @@ export interface NodeFacts {
   readonly nodes: number;
   readonly stack: string;
   readonly out: string;
+  /** Where programs of the node find the lab, if they can. */
+  readonly lab?: string;
 }
 
 export function nodeEnv(facts: NodeFacts, caller: NodeJS.ProcessEnv): Record<string, string> {
@@ -26,6 +28,7 @@ export function nodeEnv(facts: NodeFacts, caller: NodeJS.ProcessEnv): Record<str
     CLUSTERLOCK_NODES: String(facts.nodes),
     CLUSTERLOCK_STACK: facts.stack,
     CLUSTERLOCK_OUT: facts.out,
+    ...(facts.lab === undefined ? {} : { CLUSTERLOCK_LAB: facts.lab }),
   };
 }
 

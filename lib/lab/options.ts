@@ -1,5 +1,7 @@
 // What a lab can be asked for, with defaults and limits.
 
+import path from "node:path";
+
 import type { Stack } from "./cluster";
 import { STACKS } from "./cluster";
 import { LabOptionError } from "./errors";
@@ -9,46 +11,67 @@ export interface LabOptions {
   readonly nodes?: number;
   /** Default "dlm" */
   readonly stack?: Stack;
-  /** Only "off" can be had; it is the default. */
-  readonly fencing?: "off";
+  /**
+   * Default "on": a node that falls silent is powered off before its locks are given to others. "off" is for showing that a
+   * checker notices what happens then. Stack o2cb cannot be without: its nodes fence themselves.
+   */
+  readonly fencing?: Fencing;
+  /** Sizes of raw disks that all nodes share, /dev/vda, /dev/vdb and so on: bytes, or a number with K, M, G or T. */
+  readonly disks?: readonly (string | number)[];
+  /** A directory that a kernel package was unpacked into; default: the newest of this machine's Debian. */
+  readonly kernel?: string;
   /** Processors of each node, default 1 */
   readonly cpus?: number;
   /** Memory of each node in MiB, default 1024 */
   readonly memory?: number;
   /** CLUSTERLOCK_OUT: a host directory every node can write, which remains. Default: a fresh one. */
   readonly log?: string;
+  /** By which `attach` finds it: letters, digits, ".", "_" and "-". Default: one of its own. */
+  readonly name?: string;
   /** Aborting ends the lab; pending calls reject with the signal's reason. */
   readonly signal?: AbortSignal;
   /** Told what is going on, one line a call. Default: nobody is told. */
   readonly onProgress?: (line: string) => void;
 }
 
-export interface ResolvedOptions {
+export type Fencing = "on" | "off";
+
+/** All that describes a lab: it can travel to the process that runs it. */
+export interface LabPlan {
   readonly nodes: number;
   readonly stack: Stack;
-  readonly fencing: "off";
+  readonly fencing: Fencing;
+  /** Bytes of each. */
+  readonly disks: readonly number[];
+  readonly kernel: string | undefined;
   readonly cpus: number;
   readonly memory: number;
   readonly log: string | undefined;
-  readonly signal: AbortSignal;
-  readonly progress: (line: string) => void;
+  readonly name: string | undefined;
 }
 
 export const MAX_NODES = 8;
 const MIN_MEMORY = 256;
 const MAX_MEMORY = 1024 * 1024;
 const MAX_CPUS = 64;
+const MAX_DISKS = 8;
 
-export function resolveOptions(options: LabOptions): ResolvedOptions {
+export function planLab(options: LabOptions): LabPlan {
+  const stack = stackName(options.stack ?? "dlm");
+  const fencing = fencingMode(options.fencing ?? "on");
+  if (stack === "o2cb" && fencing === "off") {
+    throw new LabOptionError("fencing: nodes of stack o2cb fence themselves; it cannot be off");
+  }
   return {
     nodes: wholeNumber("nodes", options.nodes ?? 2, 1, MAX_NODES),
-    stack: stackName(options.stack ?? "dlm"),
-    fencing: fencingMode(options.fencing ?? "off"),
+    stack,
+    fencing,
+    disks: diskSizes(options.disks ?? []),
+    kernel: directory("kernel", options.kernel),
     cpus: wholeNumber("cpus", options.cpus ?? 1, 1, MAX_CPUS),
     memory: wholeNumber("memory", options.memory ?? 1024, MIN_MEMORY, MAX_MEMORY),
-    log: options.log,
-    signal: options.signal ?? new AbortController().signal,
-    progress: options.onProgress ?? ((): void => undefined),
+    log: directory("log", options.log),
+    name: options.name === undefined ? undefined : labName(options.name),
   };
 }
 
@@ -70,10 +93,38 @@ export function stackName(name: string): Stack {
   return stack;
 }
 
-export function fencingMode(mode: string): "off" {
-  if (mode === "on") throw new LabOptionError("fencing: this version of the lab cannot fence; use off");
-  if (mode !== "off") throw new LabOptionError(`fencing: "${mode}" is neither on nor off`);
+export function fencingMode(mode: string): Fencing {
+  if (mode !== "on" && mode !== "off") throw new LabOptionError(`fencing: "${mode}" is neither on nor off`);
   return mode;
+}
+
+export function labName(name: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(name)) return name;
+  throw new LabOptionError(`name: "${name}" is not 1 to 32 letters, digits, ".", "_" or "-"`);
+}
+
+const UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+const MIN_DISK = 2 ** 20;
+const MAX_DISK = 2 ** 40;
+const DISK_STEP = 4096;
+
+function diskSizes(sizes: readonly (string | number)[]): number[] {
+  if (sizes.length > MAX_DISKS) throw new LabOptionError(`disk: ${sizes.length} are more than ${MAX_DISKS}`);
+  return sizes.map(diskSize);
+}
+
+/** Bytes from a number of them, or from a number with a binary unit. */
+export function diskSize(size: string | number): number {
+  const [, digits, unit = ""] = /^(\d{1,15})([KMGT]?)$/.exec(String(size)) ?? [];
+  const bytes = digits === undefined ? NaN : Number(digits) * (UNITS[unit] ?? NaN);
+  if (bytes >= MIN_DISK && bytes <= MAX_DISK && bytes % DISK_STEP === 0) return bytes;
+  throw new LabOptionError(`disk: "${size}" is not a size in 1M..1T, in steps of 4K, such as 64M or 1G`);
+}
+
+function directory(what: string, name: string | undefined): string | undefined {
+  if (name === undefined) return undefined;
+  if (name === "") throw new LabOptionError(`${what}: the directory's name is empty`);
+  return path.resolve(name);
 }
 
 function wholeNumber(what: string, value: number, min: number, max: number): number {

@@ -1,15 +1,15 @@
 // One command on the nodes of a cluster: its output line by line, its exit status as one number.
 
-import { once } from "node:events";
 import os from "node:os";
-import type { Readable, Writable } from "node:stream";
+import type { Writable } from "node:stream";
 
+import { startLab } from "./client/keeper-process";
 import type { Cluster, ExitStatus } from "./cluster";
 import { LabOptionError } from "./errors";
-import { LineSplitter } from "./lines";
+import { LineCopy } from "./line-copy";
 import type { LabOptions } from "./options";
-import { resolveOn, resolveOptions } from "./options";
-import { up } from "./up";
+import { planLab, resolveOn } from "./options";
+import { workingDirectory } from "./paths";
 
 export const EXIT_TIMEOUT = 124;
 export const EXIT_NODE_DIED = 137;
@@ -29,13 +29,19 @@ export type RunOptions = LabOptions & CommandOptions;
 
 /**
  * Boots a cluster, runs the command in it and takes it down. Resolves to 0 if the command's status was 0 on all nodes,
- * else to the first that was not; to 124 on time-out; 137 stands for a node that died under the command.
+ * else to the first that was not; to 124 on time-out; 137 stands for a node that died or was fenced under
+ * the command.
  */
 export async function run(options: RunOptions): Promise<number> {
   // before minutes are spent on a cluster
-  checkCommand(options, resolveOptions(options).nodes);
-  await using cluster = await up(options);
-  return await runOn(cluster, options, options);
+  const plan = planLab(options);
+  checkCommand(options, plan.nodes);
+  workingDirectory();
+  await using lab = await startLab(plan, options, false);
+  const status = await runOn(lab, options, options);
+  if (status !== 0) await lab.keepLogs();
+  await lab.down();
+  return status;
 }
 
 /** Runs the command in a cluster that is up already. */
@@ -66,7 +72,7 @@ export async function runOn(
 }
 
 function checkCommand(options: CommandOptions, nodes: number): readonly number[] {
-  if (options.command.length === 0) throw new LabOptionError("command: none is given");
+  if (options.command[0] === undefined || options.command[0] === "") throw new LabOptionError("command: none is given");
   if (options.timeout !== undefined && !(options.timeout > 0)) throw new LabOptionError("timeout: not above 0");
   return resolveOn(options.on ?? "all", nodes);
 }
@@ -74,39 +80,25 @@ function checkCommand(options: CommandOptions, nodes: number): readonly number[]
 async function runOne(cluster: Cluster, node: number, options: CommandOptions): Promise<ExitStatus> {
   const child = cluster.exec(node, options.command);
   child.stdin.end();
-  const ends = Promise.all([
-    copyLines(`[n${node}] `, child.stdout, options.stdout ?? process.stdout),
-    copyLines(`[n${node}] `, child.stderr, options.stderr ?? process.stderr),
-  ]);
+  const copies = [
+    new LineCopy(`[n${node}] `, child.stdout, options.stdout ?? process.stdout),
+    new LineCopy(`[n${node}] `, child.stderr, options.stderr ?? process.stderr),
+  ];
+  const ends = Promise.all(copies.map(async (copy) => copy.done));
   // the first to come: a reader of ours that went away must not go unnoticed
   const status = await Promise.race([child.exit, ends.then(async () => child.exit)]);
   // a child left in the background may hold the streams open for ever
-  await Promise.race([ends, delay(GRACE_MS)]);
+  await Promise.race([ends, Promise.all(copies.map(async (copy) => copy.quiet(GRACE_MS)))]);
   return status;
 }
 
+/** How long nothing has to come from a program that has ended, until its output counts as complete. */
 const GRACE_MS = 2000;
 
-async function delay(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms).unref());
-}
-
-async function copyLines(prefix: string, from: Readable, to: Writable): Promise<void> {
-  const head = Buffer.from(prefix);
-  const newline = Buffer.from("\n");
-  const lines = new LineSplitter();
-  for await (const chunk of from) {
-    const whole = lines.push(chunk as Buffer).flatMap((line) => [head, line, newline]);
-    if (whole.length > 0 && !to.write(Buffer.concat(whole))) await once(to, "drain");
-  }
-  const rest = lines.end();
-  if (rest !== undefined) to.write(Buffer.concat([head, rest, newline]));
-}
-
-function exitCode(status: ExitStatus): number {
-  if (status.lost === "died") return EXIT_NODE_DIED;
+export function exitCode(status: ExitStatus): number {
   // the command asked for it
   if (status.lost === "killed") return 0;
+  if (status.lost !== null) return EXIT_NODE_DIED;
   if (status.signal !== null) return 128 + os.constants.signals[status.signal];
   return status.code ?? 0;
 }

@@ -5,9 +5,10 @@ import { spawn } from "node:child_process";
 import { closeSync, statSync } from "node:fs";
 import { Socket } from "node:net";
 
+import { CreditOutput } from "../wire/credit-output";
+import type { OutputFd } from "../wire/process-messages";
+import type { FromAgent, ToAgent } from "./agent-messages";
 import type { PipeMaker } from "./agent-pipes";
-import type { FromAgent, OutputFd, ToAgent } from "./protocol";
-import { PIECE, WINDOW } from "./protocol";
 
 type Exec = Extract<ToAgent, { t: "exec" }>;
 
@@ -15,19 +16,13 @@ type Exec = Extract<ToAgent, { t: "exec" }>;
 const NOT_FOUND = 127;
 const NOT_RUNNABLE = 126;
 
-interface Output {
-  readonly socket: Socket;
-  /** Bytes that may still be sent before the lab has read some. */
-  credit: number;
-}
-
 export class AgentProcess {
   readonly #id: number;
   readonly #send: (message: FromAgent) => void;
   readonly #forget: () => void;
   readonly #child: ChildProcess | undefined;
   readonly #input: Socket | undefined;
-  readonly #outputs = new Map<OutputFd, Output>();
+  readonly #outputs = new Map<OutputFd, CreditOutput>();
   #exited = false;
 
   /** `forget` is called when there is nothing more to say about the process. */
@@ -73,10 +68,7 @@ export class AgentProcess {
   }
 
   credit(fd: OutputFd, count: number): void {
-    const output = this.#outputs.get(fd);
-    if (output === undefined) return;
-    output.credit += count;
-    if (output.credit > 0) output.socket.resume();
+    this.#outputs.get(fd)?.give(count);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -101,27 +93,24 @@ export class AgentProcess {
   }
 
   #forward(fd: OutputFd, from: number): void {
-    const output: Output = { socket: new Socket({ fd: from, readable: true, writable: false }), credit: WINDOW };
+    const output = new CreditOutput(
+      new Socket({ fd: from, readable: true, writable: false }),
+      (d) => {
+        this.#send({ t: "out", id: this.#id, fd, d });
+      },
+      () => {
+        this.#outputs.delete(fd);
+        this.#send({ t: "eof", id: this.#id, fd });
+        this.#forgetIfDone();
+      },
+    );
     this.#outputs.set(fd, output);
-    output.socket.on("data", (chunk: Buffer) => {
-      for (let start = 0; start < chunk.length; start += PIECE) {
-        this.#send({ t: "out", id: this.#id, fd, d: chunk.toString("base64", start, start + PIECE) });
-      }
-      output.credit -= chunk.length;
-      if (output.credit <= 0) output.socket.pause();
-    });
-    output.socket.on("error", () => undefined);
-    output.socket.once("close", () => {
-      this.#outputs.delete(fd);
-      this.#send({ t: "eof", id: this.#id, fd });
-      this.#forgetIfDone();
-    });
   }
 
   #end(code: number | null, signal: NodeJS.Signals | null): void {
     this.#exited = true;
     this.#input?.destroy();
-    this.#send({ t: "exit", id: this.#id, code, signal });
+    this.#send({ t: "exit", id: this.#id, code, signal, lost: null });
     this.#forgetIfDone();
   }
 

@@ -1,22 +1,27 @@
-// The control agent: runs in every node, started by scripts/lab/node-init, and does what the lab asks over the port.
+// The control agent: runs in every node, started by scripts/lab/node-init. It does what the lab asks over the port, and
+// carries the connections of the node's programs to the lab.
 
 import { execFile } from "node:child_process";
 import { openSync, read, readdirSync, readFileSync, write } from "node:fs";
+import net from "node:net";
 import { promisify } from "node:util";
 
+import { Decoder, encode } from "../wire/json-lines";
+import type { FromAgent, ToAgent, TunnelMessage } from "./agent-messages";
+import { AGENT_PORT, LAB_SOCKET } from "./agent-messages";
+import { FenceDoor } from "./agent-fence";
 import { PipeMaker } from "./agent-pipes";
 import { AgentProcess } from "./agent-process";
-import type { FromAgent, ToAgent } from "./protocol";
-import { Decoder, encode, PORT_NAME } from "./protocol";
+import { Tunnel } from "./tunnel";
 
 const SYSFS = "/sys/class/virtio-ports";
 const READ_SIZE = 128 * 1024;
 
 function openPort(): number {
   for (const name of readdirSync(SYSFS)) {
-    if (readFileSync(`${SYSFS}/${name}/name`, "utf8").trim() === PORT_NAME) return openSync(`/dev/${name}`, "r+");
+    if (readFileSync(`${SYSFS}/${name}/name`, "utf8").trim() === AGENT_PORT) return openSync(`/dev/${name}`, "r+");
   }
-  throw new Error(`there is no virtio port ${PORT_NAME}`);
+  throw new Error(`there is no virtio port ${AGENT_PORT}`);
 }
 
 /** Writes from a thread of the pool, one write at a time and in order: the port blocks while the lab is slow. */
@@ -54,10 +59,20 @@ class Agent {
   readonly #writer: PortWriter;
   readonly #pipes = new PipeMaker();
   readonly #processes = new Map<number, AgentProcess>();
+  readonly #tunnels = new Map<number, Tunnel>();
+  readonly #fence = new FenceDoor((id, victim) => {
+    this.#writer.send({ t: "fence", id, victim });
+  });
+  #nextTunnel = 1;
 
   constructor(fd: number) {
     this.#writer = new PortWriter(fd);
-    this.#writer.send({ t: "hello" });
+    const server = net.createServer((socket) => {
+      this.#connect(socket);
+    });
+    server.listen(LAB_SOCKET, () => {
+      this.#writer.send({ t: "hello" });
+    });
     this.#read(fd, new Decoder<ToAgent>(), Buffer.allocUnsafe(READ_SIZE));
   }
 
@@ -97,6 +112,13 @@ class Agent {
       case "signal":
         this.#processes.get(message.id)?.signal(message.signal);
         break;
+      case "tunnel":
+      case "tunnel-end":
+        this.#tunnels.get(message.id)?.receive(message);
+        break;
+      case "fenced":
+        this.#fence.answer(message.id, message.reason);
+        break;
       case "clock":
         this.#writer.send({ t: "clock", at: Date.now() });
         break;
@@ -104,6 +126,26 @@ class Agent {
         void this.#setClock(message.to);
         break;
     }
+  }
+
+  /** A program of this node wants to talk to the lab. */
+  #connect(socket: net.Socket): void {
+    const id = this.#nextTunnel++;
+    const tunnel = new Tunnel(id, (message: TunnelMessage) => {
+      this.#writer.send(message);
+    });
+    this.#tunnels.set(id, tunnel);
+    this.#writer.send({ t: "tunnel-open", id });
+    const close = (): void => {
+      socket.destroy();
+      tunnel.destroy();
+      this.#tunnels.delete(id);
+    };
+    for (const stream of [socket, tunnel]) {
+      stream.on("error", close);
+      stream.once("close", close);
+    }
+    socket.pipe(tunnel).pipe(socket);
   }
 
   // the lab finds out by itself how well that went

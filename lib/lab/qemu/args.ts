@@ -1,7 +1,7 @@
 // The QEMU command line of one node.
 
 import { LabError } from "../errors";
-import { PORT_NAME } from "./protocol";
+import { AGENT_PORT, LOG_PORT } from "./agent-messages";
 
 export type Accel = "kvm" | "tcg";
 
@@ -20,7 +20,14 @@ export interface MachineSpec {
   readonly layer: string;
   /** The directory the node may write, at the same path in the node. */
   readonly out: string;
+  /** What the console prints is added to this file. */
   readonly consoleLog: string;
+  /** And here what the node's daemons and its kernel log. */
+  readonly systemLog: string;
+  /** Arguments that attach the shared disks, /dev/vda and so on. */
+  readonly disks: readonly string[];
+  /** A raw file: the disk that o2cb's heartbeat has for itself. */
+  readonly heartbeat: string | undefined;
   readonly controlSocket: string;
   readonly networkSocket: string;
 }
@@ -34,14 +41,32 @@ export function qemuArgs(spec: MachineSpec): string[] {
     ...["-accel", spec.accel === "tcg" ? "tcg,thread=multi" : "kvm", "-M", "q35,sata=off,smbus=off", "-cpu", "max"],
     ...["-smp", String(spec.cpus), "-m", String(spec.memory)],
     ...["-kernel", spec.kernel, "-initrd", spec.initramfs, "-append", kernelCommandLine(spec.parameters)],
-    ...["-chardev", `stdio,id=console,signal=off,logfile=${value(spec.consoleLog)}`, "-serial", "chardev:console"],
+    ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
     ...["-device", "virtio-serial-pci", "-chardev", `socket,id=control,path=${value(spec.controlSocket)}`],
-    ...["-device", `virtserialport,chardev=control,name=${PORT_NAME}`],
+    ...["-device", `virtserialport,chardev=control,name=${AGENT_PORT}`],
+    ...["-chardev", `file,id=log,path=${value(spec.systemLog)},append=on`],
+    ...["-device", `virtserialport,chardev=log,name=${LOG_PORT}`],
     ...["-netdev", `stream,id=cluster,server=off,addr.type=unix,addr.path=${value(spec.networkSocket)}`],
     ...["-device", `virtio-net-pci,netdev=cluster,romfile=,mac=${macAddress(spec.node)}`],
+    ...spec.disks,
+    // after the others, so that it takes none of their names
+    ...(spec.heartbeat === undefined ? [] : heartbeatDisk(spec.heartbeat)),
     ...["-virtfs", share("host", "/", "readonly=on,multidevs=remap")],
     ...["-virtfs", share("layer", spec.layer, "readonly=on,multidevs=remap")],
     ...["-virtfs", share("out", spec.out, "multidevs=remap")],
+  ];
+}
+
+/** The serial number by which a node finds its heartbeat's disk. */
+const HEARTBEAT_SERIAL = "clusterlock-hb";
+
+export const HEARTBEAT_DEVICE: string = `/dev/disk/by-id/virtio-${HEARTBEAT_SERIAL}`;
+
+// one page cache of one host behind all nodes: what one has written, the others read
+function heartbeatDisk(file: string): string[] {
+  return [
+    ...["-drive", `file=${value(file)},format=raw,if=none,id=heartbeat,cache=writeback,file.locking=off`],
+    ...["-device", `virtio-blk-pci,drive=heartbeat,share-rw=on,serial=${HEARTBEAT_SERIAL}`],
   ];
 }
 

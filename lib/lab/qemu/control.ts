@@ -1,12 +1,15 @@
-// The lab's end of one node's control channel.
+// The lab's end of one node's control channel, from one power-on to the next power-off.
 
 import { EventEmitter, once } from "node:events";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
-import type { ExitStatus, NodeProcess } from "../cluster";
-import { RemoteProcess } from "./remote-process";
-import type { FromAgent, ToAgent } from "./protocol";
-import { Decoder, encode } from "./protocol";
+import type { Loss, NodeProcess } from "../cluster";
+import { messageOf } from "../errors";
+import { Decoder, encode } from "../wire/json-lines";
+import { RemoteProcesses } from "../wire/remote-processes";
+import type { FromAgent, ToAgent } from "./agent-messages";
+import { Tunnel } from "./tunnel";
 
 export interface ExecRequest {
   readonly argv: readonly string[];
@@ -14,40 +17,47 @@ export interface ExecRequest {
   readonly env: Readonly<Record<string, string>>;
 }
 
+export interface ChannelHooks {
+  /** Gets each connection that a program of the node makes to the lab. */
+  readonly onTunnel: (stream: Duplex) => void;
+  /** The node wants another off; resolves when it is. */
+  readonly onFence: (victim: number) => Promise<void>;
+}
+
 export class ControlChannel {
   readonly #events = new EventEmitter<{ hello: []; clock: [number] }>();
-  readonly #processes = new Map<number, RemoteProcess>();
+  readonly #processes = new RemoteProcesses((message) => {
+    this.#send(message);
+  });
+  readonly #tunnels = new Map<number, Tunnel>();
+  readonly #hooks: ChannelHooks;
   #socket: Socket | undefined;
-  #lost: ExitStatus["lost"] = null;
-  #nextId = 1;
+  #lost: Loss | null = null;
 
   /** Settles when the node's agent has spoken. */
   readonly hello: Promise<unknown> = once(this.#events, "hello");
+
+  constructor(hooks: ChannelHooks) {
+    this.#hooks = hooks;
+  }
 
   /** Takes over the connection that QEMU opened for the node's port. */
   connect(socket: Socket): void {
     this.#socket = socket;
     const decoder = new Decoder<FromAgent>();
     socket.on("data", (chunk) => {
-      for (const message of decoder.push(chunk)) this.#take(message);
+      // what a node said before it was cut off, and nobody has read yet, counts no more
+      for (const message of decoder.push(chunk)) if (this.#lost === null) this.#take(message);
     });
     // QEMU's end tells the story; see `lose`
     socket.on("error", () => undefined);
   }
 
   exec(request: ExecRequest): NodeProcess {
-    const id = this.#nextId++;
-    const process = new RemoteProcess(id, (message) => {
-      this.#send(message);
+    if (this.#lost !== null) return this.#processes.lost(this.#lost);
+    return this.#processes.start((id) => {
+      this.#send({ t: "exec", id, argv: [...request.argv], cwd: request.cwd, env: { ...request.env } });
     });
-    if (this.#lost !== null) {
-      process.lose(this.#lost);
-      return process;
-    }
-    this.#processes.set(id, process);
-    void process.finished.then(() => this.#processes.delete(id));
-    this.#send({ t: "exec", id, argv: [...request.argv], cwd: request.cwd, env: { ...request.env } });
-    return process;
   }
 
   /** The node's clock minus ours in ms, and the time the question took. */
@@ -70,11 +80,11 @@ export class ControlChannel {
     return { offset: at - (asked + answered) / 2, took: answered - asked };
   }
 
-  /** The node is gone: so are its processes. */
-  lose(how: "died" | "killed"): void {
+  /** The node is gone: so are its processes and its connections. */
+  lose(how: Loss): void {
     this.#lost ??= how;
-    for (const process of this.#processes.values()) process.lose(how);
-    this.#processes.clear();
+    this.#processes.lose(how);
+    for (const tunnel of this.#tunnels.values()) tunnel.destroy();
     this.#socket?.destroy();
   }
 
@@ -90,18 +100,32 @@ export class ControlChannel {
       case "clock":
         this.#events.emit("clock", message.at);
         break;
-      case "out":
-        this.#processes.get(message.id)?.output(message.fd, Buffer.from(message.d, "base64"));
+      case "fence":
+        void this.#fence(message.id, message.victim);
         break;
-      case "eof":
-        this.#processes.get(message.id)?.outputEnd(message.fd);
+      case "tunnel-open":
+        this.#openTunnel(message.id);
         break;
-      case "stdin-done":
-        this.#processes.get(message.id)?.inputDone(message.gone);
+      case "tunnel":
+      case "tunnel-end":
+        this.#tunnels.get(message.id)?.receive(message);
         break;
-      case "exit":
-        this.#processes.get(message.id)?.exited(message.code, message.signal);
-        break;
+      default:
+        this.#processes.take(message);
     }
+  }
+
+  async #fence(id: number, victim: number): Promise<void> {
+    const reason = await this.#hooks.onFence(victim).then(() => null, messageOf);
+    this.#send({ t: "fenced", id, reason });
+  }
+
+  #openTunnel(id: number): void {
+    const tunnel = new Tunnel(id, (message) => {
+      this.#send(message);
+    });
+    this.#tunnels.set(id, tunnel);
+    tunnel.once("close", () => this.#tunnels.delete(id));
+    this.#hooks.onTunnel(tunnel);
   }
 }

@@ -5,7 +5,7 @@ import path from "node:path";
 
 import { LabError } from "../errors";
 import { command } from "../image/command";
-import type { ResolvedOptions } from "../options";
+import type { LabPlan } from "../options";
 import { packageRoot } from "../paths";
 import { QEMU } from "./args";
 
@@ -26,7 +26,7 @@ const MIB = 1024 * 1024;
 /** What a QEMU process needs besides its node's memory. */
 const OVERHEAD_MIB = 64;
 
-export async function checkHost(options: ResolvedOptions, signal: AbortSignal): Promise<void> {
+export async function checkHost(options: LabPlan, signal: AbortSignal): Promise<void> {
   if (process.platform !== "linux" || process.arch !== "x64") {
     throw new LabError(`the lab needs Linux on x86-64, and this is ${process.platform} on ${process.arch}`);
   }

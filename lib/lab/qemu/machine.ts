@@ -1,19 +1,17 @@
-// One QEMU process: a node's hardware.
+// One QEMU process: a node's hardware, from power on to power off.
 
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
+import { createWriteStream } from "node:fs";
 
-import { LineSplitter } from "../lines";
+import type { Loss } from "../cluster";
 import type { MachineSpec } from "./args";
 import { QEMU, qemuArgs } from "./args";
-
-/** Enough for a panic from its first line. */
-const TAIL = 40;
+import { ConsoleWatch } from "./console-watch";
 
 export interface MachineEnd {
-  /** True when `cutPower` was called. */
-  readonly asked: boolean;
-  /** What QEMU had to say, for a person to read. */
+  readonly how: Loss;
+  /** For a person to read: who asked for it, or what QEMU had to say. */
   readonly reason: string;
 }
 
@@ -21,56 +19,57 @@ export class Machine {
   readonly node: number;
   /** Settles when the QEMU process has ended; never rejects. */
   readonly ended: Promise<MachineEnd>;
+  readonly console: ConsoleWatch;
   readonly #child: ChildProcess;
-  readonly #tail: string[] = [];
-  #asked = false;
+  #cut: MachineEnd | undefined;
 
   /** Starts the node. `onStep` is told what its start-up scripts print as "step: ...". */
   constructor(spec: MachineSpec, onStep: (step: string) => void) {
     this.node = spec.node;
-    // setpriv: QEMU dies with this process, however that dies. detached: a terminal's ^C is ours to handle.
+    // setpriv: QEMU dies with this process, however that dies. detached: a terminal's ^C is not for it.
     const child = spawn("setpriv", ["--pdeathsig", "KILL", "--", QEMU, ...qemuArgs(spec)], {
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });
     this.#child = child;
-    this.#watchConsole(child, onStep);
+    this.console = new ConsoleWatch(child.stdout, onStep);
+    // not by QEMU, whose own log of a console has a character twice now and then
+    const log = createWriteStream(spec.consoleLog, { flags: "a" });
+    log.on("error", () => undefined);
+    child.stdout.pipe(log);
     let complaint = "";
     child.stderr.on("data", (chunk: Buffer) => {
       complaint = (complaint + chunk.toString()).slice(-2000);
     });
     this.ended = new Promise((resolve) => {
       child.once("error", (error) => {
-        resolve({ asked: false, reason: `cannot run setpriv: ${error.message}` });
+        resolve({ how: "died", reason: `cannot run setpriv: ${error.message}` });
       });
       child.once("close", (code, signal) => {
-        const how = signal === null ? `QEMU ended with ${code ?? "?"}` : `QEMU was ended by ${signal}`;
+        const end = signal === null ? `QEMU ended with ${code ?? "?"}` : `QEMU was ended by ${signal}`;
         const why = complaint.trim();
-        resolve({ asked: this.#asked, reason: why === "" ? how : `${how}: ${why}` });
+        resolve(this.#cut ?? this.#ownEnd(why === "" ? end : `${end}: ${why}`));
       });
     });
   }
 
-  /** The last lines of the console. */
-  get console(): readonly string[] {
-    return this.#tail;
-  }
-
-  cutPower(): void {
-    this.#asked = true;
+  /** The first reason given counts. */
+  cutPower(how: Loss, reason: string): void {
+    this.#cut ??= { how, reason };
     this.#child.kill("SIGKILL");
   }
 
-  #watchConsole(child: ChildProcess, onStep: (step: string) => void): void {
-    const lines = new LineSplitter(4096);
-    child.stdout?.on("data", (chunk: Buffer) => {
-      for (const raw of lines.push(chunk)) {
-        const line = raw.toString().trimEnd();
-        this.#tail.push(line);
-        if (this.#tail.length > TAIL) this.#tail.shift();
-        const step = /^step: (.*)/.exec(line)?.[1];
-        if (step !== undefined) onStep(step);
-      }
-    });
+  /** The processors stop; the clocks that they read go on. */
+  freeze(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#child.kill("SIGCONT");
+  }
+
+  #ownEnd(reason: string): MachineEnd {
+    const { selfFencing } = this.console;
+    return selfFencing === undefined ? { how: "died", reason } : { how: "fenced", reason: `itself: ${selfFencing}` };
   }
 }

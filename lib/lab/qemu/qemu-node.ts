@@ -1,16 +1,17 @@
-// One node of the QEMU cluster: its machine, its two connections, and its way up.
+// One node of the QEMU cluster from power on to power off: its machine, its two connections, and its way up.
 
 import type { Server, Socket } from "node:net";
 import net from "node:net";
 import path from "node:path";
 
+import type { Loss } from "../cluster";
 import { LabError } from "../errors";
 import { LineSplitter } from "../lines";
 import { packageRoot } from "../paths";
 import { within } from "../waiting";
 import type { MachineSpec } from "./args";
 import { setClock } from "./clock";
-import { ControlChannel } from "./control";
+import { type ChannelHooks, ControlChannel } from "./control";
 import type { MachineEnd } from "./machine";
 import { Machine } from "./machine";
 import type { Switch } from "./switch";
@@ -27,14 +28,21 @@ export interface StackSetup {
 
 export class QemuNode {
   readonly number: number;
-  readonly channel: ControlChannel = new ControlChannel();
+  readonly channel: ControlChannel;
   readonly #servers: Server[] = [];
   readonly #onStep: (step: string) => void;
   #machine: Machine | undefined;
+  #reachable = false;
 
-  constructor(number: number, onStep: (step: string) => void) {
+  constructor(number: number, onStep: (step: string) => void, hooks: ChannelHooks) {
     this.number = number;
     this.#onStep = onStep;
+    this.channel = new ControlChannel(hooks);
+  }
+
+  /** Its agent has spoken. */
+  get reachable(): boolean {
+    return this.#reachable;
   }
 
   /** Switches the machine on. The returned promise settles when it is off again. */
@@ -56,6 +64,7 @@ export class QemuNode {
   async boot(setup: StackSetup, signal: AbortSignal): Promise<void> {
     const { patience } = setup;
     await this.#while(within(patience, `n${this.number} to boot`, signal, this.channel.hello));
+    this.#reachable = true;
     this.#onStep("agent is up");
     await this.#while(within(patience * 3, `n${this.number}'s stack`, signal, this.#setUp(setup)));
     this.#onStep("stack is up");
@@ -70,14 +79,23 @@ export class QemuNode {
     );
   }
 
-  get console(): readonly string[] {
-    return this.#machine?.console ?? [];
+  /** What a person wants to see of the console when something went wrong. */
+  get telling(): readonly string[] {
+    return this.#machine?.console.telling ?? [];
   }
 
   /** Cuts the power and waits until it is off. */
-  async cutPower(): Promise<void> {
-    this.#machine?.cutPower();
+  async cutPower(how: Loss, reason: string): Promise<void> {
+    this.#machine?.cutPower(how, reason);
     await this.#machine?.ended;
+  }
+
+  freeze(): void {
+    this.#machine?.freeze();
+  }
+
+  thaw(): void {
+    this.#machine?.thaw();
   }
 
   close(): void {
@@ -111,7 +129,8 @@ export class QemuNode {
     const machine = this.#machine;
     if (machine === undefined) throw new LabError(`n${this.number} is off`);
     const off = machine.ended.then((end): never => {
-      throw new LabError(`n${this.number} went off while it booted (${end.reason})`);
+      const how = end.how === "died" ? end.reason : `${end.how}: ${end.reason}`;
+      throw new LabError(`n${this.number} went off while it booted (${how})`);
     });
     off.catch(() => undefined);
     return Promise.race([promise, off]);

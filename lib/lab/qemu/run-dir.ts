@@ -1,14 +1,12 @@
-// The temporary directory of one lab: sockets and consoles.
+// The temporary directory of one lab: sockets, disks and consoles. Its name is how the lab is found.
 
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
 
 import { LabError, messageOf } from "../errors";
-import { tempRoot } from "../paths";
-
-// a unix socket's path has 108 bytes
-const MAX_LENGTH = 80;
+import { labSocketAnswers } from "../client/find";
+import { labDirectory, labRoot } from "../paths";
 
 export class RunDir {
   readonly path: string;
@@ -19,15 +17,17 @@ export class RunDir {
     this.#janitor = janitor;
   }
 
-  /** `scrap`: another directory, which is removed with this one when it is empty. */
-  static async create(scrap?: string): Promise<RunDir> {
-    const wanted = tempRoot();
-    const base = wanted.length + 20 > MAX_LENGTH ? "/tmp" : wanted;
+  /**
+   * `name`: the lab's, or undefined for one that is made up. `scrap`: another directory, which is removed with this one
+   * when it is empty.
+   */
+  static async create(name: string | undefined, scrap?: string): Promise<RunDir> {
     try {
-      const directory = await mkdtemp(path.join(base, "clusterlock-lab-"));
+      const directory = name === undefined ? await mkdtemp(labDirectory("")) : await claim(name);
       return new RunDir(directory, hireJanitor(directory, scrap));
     } catch (error) {
-      throw new LabError(`cannot make a directory for the lab's sockets (${messageOf(error)}): set TMPDIR`);
+      if (error instanceof LabError) throw error;
+      throw new LabError(`cannot make a directory in ${labRoot()} (${messageOf(error)}): set TMPDIR`);
     }
   }
 
@@ -39,11 +39,26 @@ export class RunDir {
     await rm(this.path, { recursive: true, force: true });
     await this.#janitor.dismiss();
   }
+}
 
-  /** Leaves the directory for a person to look at. */
-  async keep(): Promise<void> {
-    await this.#janitor.dismiss();
+async function claim(name: string): Promise<string> {
+  const directory = labDirectory(name);
+  const make = async (): Promise<boolean> =>
+    mkdir(directory, { mode: 0o700 }).then(
+      () => true,
+      (error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+        throw error;
+      },
+    );
+  if (await make()) return directory;
+  if (await labSocketAnswers(directory)) {
+    throw new LabError(`a lab named ${name} is up already: take another name, or end it by clusterlock lab down`);
   }
+  // of a lab whose machine went down under it
+  await rm(directory, { recursive: true, force: true });
+  if (await make()) return directory;
+  throw new LabError(`another lab named ${name} is starting`);
 }
 
 const CLEAN = 'read -r word || { rm -rf "$1"; rmdir "$2"; }';

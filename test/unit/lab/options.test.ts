@@ -1,40 +1,45 @@
 import assert from "node:assert/strict";
+import path from "node:path";
 
-import { parseLabRun, UsageError } from "../../../lib/cli/lab-args";
+import { parseRun } from "../../../lib/cli/lab/run";
+import { amount, groups, links, nodes } from "../../../lib/cli/lab/values";
+import { UsageError } from "../../../lib/cli/usage-error";
 import { LabError, LabOptionError } from "../../../lib/lab/errors";
 import { nodeEnv } from "../../../lib/lab/node-env";
-import { resolveOn, resolveOptions } from "../../../lib/lab/options";
+import { checkGroups, checkLink, checkMs, checkNode, checkPercent } from "../../../lib/lab/keeper/checks";
+import type { LabOptions } from "../../../lib/lab/options";
+import { planLab, resolveOn } from "../../../lib/lab/options";
 import { kernelCommandLine, macAddress, qemuArgs } from "../../../lib/lab/qemu/args";
 import { cacheRoot } from "../../../lib/lab/paths";
 
 describe("lab: arguments of lab run", () => {
   it("are read, and the command's own options are left alone", () => {
-    const line = "--nodes 3 --stack=none --on 1,3 --fencing off --cpus 2 --memory 512 --timeout 1.5 --log d -- sh -c x";
-    assert.deepEqual(parseLabRun(line.split(" ")), {
+    const line =
+      "--nodes 3 --stack=none --on 1,3 --fencing off --disk 64M --disk=1G --kernel k --cpus 2 --memory 512 " +
+      "--timeout 1.5 --log d --name x.y -- sh -c x";
+    assert.deepEqual(parseRun(line.split(" ")), {
       command: ["sh", "-c", "x"],
       nodes: 3,
       stack: "none",
       on: [1, 3],
       fencing: "off",
+      disks: ["64M", "1G"],
+      kernel: "k",
       cpus: 2,
       memory: 512,
       timeout: 1500,
       log: "d",
+      name: "x.y",
     });
   });
 
   it("end at the first word that is not an option", () => {
-    assert.deepEqual(parseLabRun(["--nodes", "1", "ls", "--nodes", "9"]), {
+    assert.deepEqual(parseRun(["--nodes", "1", "ls", "--nodes", "9"]), {
       command: ["ls", "--nodes", "9"],
       nodes: 1,
     });
-    assert.deepEqual(parseLabRun(["ls", "--", "-l"]), { command: ["ls", "--", "-l"] });
-    assert.deepEqual(parseLabRun(["--", "--nodes"]), { command: ["--nodes"] });
-  });
-
-  it("ask for help", () => {
-    assert.equal(parseLabRun(["--help"]), undefined);
-    assert.equal(parseLabRun(["--nodes", "3", "-h"]), undefined);
+    assert.deepEqual(parseRun(["ls", "--", "-l"]), { command: ["ls", "--", "-l"] });
+    assert.deepEqual(parseRun(["--", "--nodes"]), { command: ["--nodes"] });
   });
 
   const wrong = [
@@ -46,8 +51,7 @@ describe("lab: arguments of lab run", () => {
     "--nodes two -- x",
     "--nodes 1.5 -- x",
     "--nodes= -- x",
-    "--stack o2cb -- x",
-    "--fencing on -- x",
+    "--stack o2cbs -- x",
     "--fencing maybe -- x",
     "--on 3 -- x",
     "--on 0 -- x",
@@ -59,14 +63,14 @@ describe("lab: arguments of lab run", () => {
     "--timeout 99999999 -- x",
     "--cpus 0 -- x",
     "--memory lots -- x",
-    "--kernel /k -- x",
+    "--kernels /k -- x",
     "-x -- x",
     "--nodes",
   ];
   for (const line of wrong) {
     it(`are refused: "${line}"`, () => {
       assert.throws(
-        () => parseLabRun(line.split(" ").filter((word) => word !== "")),
+        () => parseRun(line.split(" ").filter((word) => word !== "")),
         (error) =>
           (error instanceof UsageError || error instanceof LabOptionError) &&
           error.message !== "" &&
@@ -76,16 +80,79 @@ describe("lab: arguments of lab run", () => {
   }
 });
 
+describe("lab: arguments of its faults", () => {
+  const known = [1, 2, 3];
+
+  it("name nodes", () => {
+    assert.deepEqual(nodes(["1", "n3"], known), [1, 3]);
+    assert.deepEqual(nodes(["2,3"], known), [2, 3]);
+    assert.deepEqual(nodes(["all"], known), [1, 2, 3]);
+  });
+
+  it("name groups, links and amounts", () => {
+    assert.deepEqual(groups(["1,2/3"]), [[1, 2], [3]]);
+    assert.deepEqual(groups(["n1/n2"]), [[1], [2]]);
+    assert.deepEqual(links("1-3", known), [[1, 3]]);
+    assert.deepEqual(links("2", known), [[1, 2], [2, 3]]); // prettier-ignore
+    assert.deepEqual(links("all", known), [[1, 2], [1, 3], [2, 3]]); // prettier-ignore
+    assert.equal(amount("loss", "%", ["12.5%"]), 12.5);
+    assert.equal(amount("delay", "ms", ["100"]), 100);
+  });
+
+  it("are refused when they name nothing", () => {
+    const wrong: (() => unknown)[] = [
+      () => nodes([], known),
+      () => nodes(["x"], known),
+      () => groups([]),
+      () => groups(["1/"]),
+      () => groups(["1 2"]),
+      () => groups(["1", "2"]),
+      () => links(undefined, known),
+      () => links("4", known),
+      () => links("1-", known),
+      () => amount("loss", "%", []),
+      () => amount("loss", "%", ["many"]),
+      () => amount("loss", "%", ["-1"]),
+      () => amount("loss", "%", ["1", "2"]),
+    ];
+    for (const call of wrong) assert.throws(call, UsageError, call.toString());
+  });
+
+  it("are checked against the cluster", () => {
+    assert.throws(() => checkNode(4, known), LabOptionError);
+    assert.throws(() => checkNode("1", known), LabOptionError);
+    assert.deepEqual(checkGroups([[1], [2]], known), [[1], [2]]);
+    for (const wrong of [[], [[]], [[1], [1]], [[1, 1]], [[4]], [[1, 2, 3]], "1/2"]) {
+      assert.throws(() => checkGroups(wrong, known), LabOptionError, JSON.stringify(wrong));
+    }
+    assert.throws(() => checkLink([1, 1], known), LabOptionError);
+    assert.throws(() => checkPercent(101), LabOptionError);
+    assert.throws(() => checkMs(NaN), LabOptionError);
+  });
+});
+
 describe("lab: options", () => {
   it("have defaults", () => {
-    const { nodes, stack, fencing, cpus } = resolveOptions({});
-    assert.deepEqual({ nodes, stack, fencing, cpus }, { nodes: 2, stack: "dlm", fencing: "off", cpus: 1 });
+    const { nodes, stack, fencing, cpus } = planLab({});
+    assert.deepEqual({ nodes, stack, fencing, cpus }, { nodes: 2, stack: "dlm", fencing: "on", cpus: 1 });
   });
 
   it("have limits", () => {
-    for (const options of [{ nodes: 9 }, { nodes: NaN }, { cpus: 0 }, { memory: 64 }, { memory: 512.5 }]) {
-      assert.throws(() => resolveOptions(options), LabOptionError, JSON.stringify(options));
-    }
+    const wrong: LabOptions[] = [
+      ...[{ nodes: 9 }, { nodes: NaN }, { cpus: 0 }, { memory: 64 }, { memory: 512.5 }, { log: "" }, { kernel: "" }],
+      ...["", "a/b", ".", "x".repeat(33)].map((name) => ({ name })),
+      ...["1", "1K", "1M1", "2T", "1.5G", "1000001", "64 M"].map((size) => ({ disks: [size] })),
+      { disks: Array.from({ length: 9 }, () => "1M") },
+      { stack: "o2cb", fencing: "off" },
+    ];
+    for (const options of wrong) assert.throws(() => planLab(options), LabOptionError, JSON.stringify(options));
+  });
+
+  it("give disks in bytes, and paths that hold in another directory", () => {
+    const { disks, kernel, log } = planLab({ disks: ["64M", 1048576, "1G", "2048K"], kernel: "k", log: "/l" });
+    assert.deepEqual(disks, [2 ** 26, 2 ** 20, 2 ** 30, 2 ** 21]);
+    assert.equal(kernel, path.resolve("k"));
+    assert.equal(log, "/l");
   });
 
   it("name nodes once and in order", () => {
@@ -142,11 +209,16 @@ describe("lab: what QEMU is told", () => {
       layer: "/l",
       out: "/o,readonly=off",
       consoleLog: "/c",
+      systemLog: "/y",
+      disks: ["-device", "shared"],
+      heartbeat: "/h",
       controlSocket: "/s",
       networkSocket: "/n",
     });
     assert.ok(args.some((arg) => arg.includes("path=/o,,readonly=off,")));
     assert.ok(args.includes("tcg,thread=multi"));
+    // disks are named in the order in which they are attached
+    assert.ok(args.indexOf("shared") < args.findIndex((arg) => arg.includes("drive=heartbeat")));
   });
 
   it("gives every node an address of its own", () => {

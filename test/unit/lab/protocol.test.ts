@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 
-import type { FromAgent, ToAgent } from "../../../lib/lab/qemu/protocol";
-import { Decoder, encode, WINDOW } from "../../../lib/lab/qemu/protocol";
-import { RemoteProcess } from "../../../lib/lab/qemu/remote-process";
+import type { FromAgent, ToAgent } from "../../../lib/lab/qemu/agent-messages";
+import { Decoder, encode } from "../../../lib/lab/wire/json-lines";
+import { type ToProcess, WINDOW } from "../../../lib/lab/wire/process-messages";
+import { RemoteProcess } from "../../../lib/lab/wire/remote-process";
 
-function remote(): { sent: ToAgent[]; process: RemoteProcess } {
-  const sent: ToAgent[] = [];
+function remote(): { sent: ToProcess[]; process: RemoteProcess } {
+  const sent: ToProcess[] = [];
   return { sent, process: new RemoteProcess(7, (message) => sent.push(message)) };
 }
 
@@ -18,7 +19,7 @@ describe("lab: the control channel", () => {
     const messages: FromAgent[] = [
       { t: "hello" },
       { t: "out", id: 3, fd: 1, d: Buffer.from([0, 10, 255, 13]).toString("base64") },
-      { t: "exit", id: 3, code: null, signal: "SIGKILL" },
+      { t: "exit", id: 3, code: null, signal: "SIGKILL", lost: null },
     ];
     const stream = Buffer.concat(messages.map(encode));
     for (let cut = 0; cut <= stream.length; cut++) {
@@ -38,7 +39,7 @@ describe("lab: a program on a node", () => {
   it("has its output and its end", async () => {
     const { process } = remote();
     process.output(1, Buffer.from("abc"));
-    process.exited(5, null);
+    process.exited({ code: 5, signal: null, lost: null });
     process.output(1, Buffer.from("def"));
     process.outputEnd(1);
     process.outputEnd(2);
@@ -99,7 +100,7 @@ describe("lab: a program on a node", () => {
 
   it("keeps the status it ended with when its node goes later", async () => {
     const { process } = remote();
-    process.exited(0, null);
+    process.exited({ code: 0, signal: null, lost: null });
     process.lose("died");
     assert.deepEqual(await process.exit, { code: 0, signal: null, lost: null });
     await process.finished;

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { PassThrough, Writable } from "node:stream";
 
-import type { Cluster, ExitStatus, NodeProcess } from "../../../lib/lab/cluster";
+import type { Cluster, ClusterStatus, ExitStatus, NodeProcess } from "../../../lib/lab/cluster";
 import { LabOptionError } from "../../../lib/lab/errors";
 import type { CommandOptions } from "../../../lib/lab/run";
 import { runOn } from "../../../lib/lab/run";
+
+async function nothing(): Promise<void> {
+  return Promise.resolve();
+}
 
 /** A cluster whose programs do what the test says. */
 class FakeCluster implements Cluster {
@@ -27,16 +31,23 @@ class FakeCluster implements Cluster {
     return { stdin: new PassThrough(), stdout, stderr, exit, kill: () => undefined };
   }
 
-  async kill(): Promise<void> {
-    return Promise.resolve();
+  readonly kill = nothing;
+  readonly start = nothing;
+  readonly freeze = nothing;
+  readonly thaw = nothing;
+  readonly partition = nothing;
+  readonly heal = nothing;
+  readonly loss = nothing;
+  readonly delay = nothing;
+  readonly down = nothing;
+  readonly [Symbol.asyncDispose] = nothing;
+
+  async console(): Promise<string> {
+    return Promise.resolve("");
   }
 
-  async down(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    return this.down();
+  async status(): Promise<ClusterStatus> {
+    return Promise.resolve({ driver: "fake", stack: "none", nodes: [], partition: null, links: [] });
   }
 
   finish(node: number, status: Partial<ExitStatus>): void {
@@ -103,8 +114,9 @@ describe("lab: a command on all nodes", () => {
     assert.equal(await statusOf([[1, { signal: "SIGTERM" }]]), 143);
   });
 
-  it("is 137 for a node that died, and nothing for one that was switched off on request", async () => {
+  it("is 137 for a node that died or was fenced, and nothing for one that was switched off on request", async () => {
     assert.equal(await statusOf([[1, { code: 0 }], [2, { lost: "died" }]]), 137); // prettier-ignore
+    assert.equal(await statusOf([[1, { code: 0 }], [2, { lost: "fenced" }]]), 137); // prettier-ignore
     assert.equal(await statusOf([[1, { code: 0 }], [2, { lost: "killed" }]]), 0); // prettier-ignore
   });
 
@@ -124,6 +136,30 @@ describe("lab: a command on all nodes", () => {
     assert.equal(await result, 6);
   }).timeout(5000);
 
+  it("loses nothing of a program that has ended when our own reader is slow", async () => {
+    const cluster = new FakeCluster();
+    let text = "";
+    const slow = new Writable({
+      highWaterMark: 1,
+      write(chunk, _encoding, done): void {
+        text += String(chunk);
+        setTimeout(done, 600);
+      },
+    });
+    const result = runOn(cluster, { ...quiet, on: [1], stdout: slow });
+    const program = cluster.started.get(1)!;
+    program.end({ code: 0, signal: null, lost: null });
+    for (let count = 0; count < 6; count++) {
+      program.stdout.write(`line ${count}\n`);
+      await turn();
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    program.stdout.end("last\n");
+    program.stderr.end();
+    assert.equal(await result, 0);
+    assert.match(text, /last/);
+  }).timeout(15_000);
+
   it("ends with the reason of an abort", async () => {
     const stop = new AbortController();
     const result = runOn(new FakeCluster(), quiet, { signal: stop.signal });
@@ -134,6 +170,7 @@ describe("lab: a command on all nodes", () => {
   it("refuses what makes no sense", async () => {
     const cluster = new FakeCluster();
     await assert.rejects(runOn(cluster, { command: [] }), LabOptionError);
+    await assert.rejects(runOn(cluster, { command: [""] }), LabOptionError);
     await assert.rejects(runOn(cluster, { ...quiet, on: [4] }), LabOptionError);
     await assert.rejects(runOn(cluster, { ...quiet, timeout: 0 }), LabOptionError);
     assert.equal(cluster.started.size, 0);

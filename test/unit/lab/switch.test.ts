@@ -161,4 +161,76 @@ describe("lab: the switch", () => {
     assert.equal(cables[2]!.received.length, 200);
     assert.ok(cables[1]!.writableLength < 5 * 1024 * 1024, `${cables[1]!.writableLength} bytes are waiting`);
   });
+
+  it("cuts groups of nodes from each other, and nodes in no group are one more", async () => {
+    const { network, cables } = plug(4);
+    network.partition([[1], [2]]);
+    cables[0]!.send(frame(BROADCAST, mac(1), "a"));
+    cables[1]!.send(frame(BROADCAST, mac(2), "b"));
+    cables[2]!.send(frame(BROADCAST, mac(3), "c"));
+    await quiet();
+    assert.deepEqual(
+      cables.map((cable) => cable.texts()),
+      [[], [], [], ["c"]],
+    );
+    network.heal();
+    cables[0]!.send(frame(BROADCAST, mac(1), "d"));
+    await quiet();
+    assert.deepEqual(
+      cables.map((cable) => cable.texts()),
+      [[], ["d"], ["d"], ["c", "d"]],
+    );
+  });
+
+  it("cuts what it had learned, too", async () => {
+    const { network, cables } = plug(2);
+    cables[1]!.send(frame(BROADCAST, mac(2), "learn"));
+    await quiet();
+    network.partition([[1], [2]]);
+    cables[0]!.send(frame(mac(2), mac(1), "lost"));
+    await quiet();
+    assert.deepEqual(cables[1]!.texts(), []);
+  });
+
+  it("loses frames of one link, both ways, and no others", async () => {
+    const { network, cables } = plug(3);
+    network.loss([2, 1], 1);
+    for (const node of [1, 2, 3]) cables[node - 1]!.send(frame(BROADCAST, mac(node), `from ${node}`));
+    await quiet();
+    assert.deepEqual(
+      cables.map((cable) => cable.texts()),
+      [["from 3"], ["from 3"], ["from 1", "from 2"]],
+    );
+    assert.deepEqual(network.faults, [{ link: [1, 2], loss: 100, delay: 0 }]);
+    network.loss([1, 2], 0);
+    assert.deepEqual(network.faults, []);
+  });
+
+  it("loses about as many frames as it was told", async () => {
+    const { network, cables } = plug(2);
+    network.loss([1, 2], 0.3);
+    const count = 2000;
+    for (let sent = 0; sent < count; sent++) cables[0]!.send(frame(BROADCAST, mac(1), "x"));
+    await quiet();
+    await quiet();
+    const share = cables[1]!.received.length / count;
+    // 0.3 +- 8 standard deviations
+    assert.ok(share > 0.618 && share < 0.782, String(share));
+  });
+
+  it("delays frames of one link in their order, and a cut loses those on the way", async () => {
+    const { network, cables } = plug(2);
+    network.delay([1, 2], 40);
+    for (const text of ["a", "b", "c"]) cables[0]!.send(frame(BROADCAST, mac(1), text));
+    await quiet();
+    assert.deepEqual(cables[1]!.texts(), []);
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    assert.deepEqual(cables[1]!.texts(), ["a", "b", "c"]);
+    cables[0]!.send(frame(BROADCAST, mac(1), "late"));
+    await quiet();
+    network.partition([[1], [2]]);
+    await new Promise((resolve) => setTimeout(resolve, 80));
+    assert.deepEqual(cables[1]!.texts(), ["a", "b", "c"]);
+    network.close();
+  });
 });

@@ -1,10 +1,10 @@
-// The lab's handle of a program on a node.
+// The handle of a program that runs at the other end of a connection.
 
 import { Readable, Writable } from "node:stream";
 
-import type { ExitStatus, NodeProcess } from "../cluster";
-import type { OutputFd, ToAgent } from "./protocol";
-import { PIECE } from "./protocol";
+import type { ExitStatus, Loss, NodeProcess } from "../cluster";
+import type { OutputFd, ToProcess } from "./process-messages";
+import { PIECE } from "./process-messages";
 
 type Done = (error?: Error | null) => void;
 
@@ -50,12 +50,12 @@ class Output extends Readable {
 /** One piece under way at a time: the node's program decides how fast it reads. */
 class Input extends Writable {
   readonly #id: number;
-  readonly #send: (message: ToAgent) => void;
+  readonly #send: (message: ToProcess) => void;
   #left: Buffer = Buffer.alloc(0);
   #done: Done | undefined;
   #gone = false;
 
-  constructor(id: number, send: (message: ToAgent) => void) {
+  constructor(id: number, send: (message: ToProcess) => void) {
     super();
     this.#id = id;
     this.#send = send;
@@ -98,12 +98,12 @@ export class RemoteProcess implements NodeProcess {
   /** The process has ended and its output has arrived: its node has no more to say about it. */
   readonly finished: Promise<void>;
   readonly #id: number;
-  readonly #send: (message: ToAgent) => void;
+  readonly #send: (message: ToProcess) => void;
   #status: ExitStatus | undefined;
   #settle!: (status: ExitStatus) => void;
   #finish!: () => void;
 
-  constructor(id: number, send: (message: ToAgent) => void) {
+  constructor(id: number, send: (message: ToProcess) => void) {
     this.#id = id;
     this.#send = send;
     this.stdin = new Input(id, send);
@@ -134,11 +134,11 @@ export class RemoteProcess implements NodeProcess {
     this.stdin.settled(gone);
   }
 
-  exited(code: number | null, signal: NodeJS.Signals | null): void {
-    this.#end({ code, signal, lost: null });
+  exited(status: ExitStatus): void {
+    this.#end(status);
   }
 
-  lose(how: "died" | "killed"): void {
+  lose(how: Loss): void {
     for (const stream of [this.stdout, this.stderr]) if (!stream.ended) stream.end();
     this.#end({ code: null, signal: null, lost: how });
   }
