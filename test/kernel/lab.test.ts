@@ -231,7 +231,9 @@ describe("lab", function () {
       await cluster.kill(2);
       assert.deepEqual(await victim.exit, { code: null, signal: null, lost: "killed" });
       assert.equal(await reading, "");
-      assert.equal((await cluster.exec(2, ["true"]).exit).lost, "killed");
+      const late = cluster.exec(2, ["true"]);
+      assert.match(await text(late.stderr), /n2 is off/);
+      assert.equal((await late.exit).code, 126);
       assert.equal(await script(1, "echo alive"), "alive\n");
       assert.equal(
         progress.some((line) => line.includes("died")),
@@ -243,8 +245,10 @@ describe("lab", function () {
       const victim = cluster.exec(1, ["sh", "-c", "echo c >/proc/sysrq-trigger"]);
       assert.deepEqual(await victim.exit, { code: null, signal: null, lost: "died" });
       const shown = progress.slice(progress.findIndex((line) => line.startsWith("n1 died"))).join("\n");
-      assert.match(shown, /sysrq/);
-      assert.ok(existsSync(path.join(own, "n1.console.log")));
+      assert.match(shown, /Kernel panic - not syncing: sysrq triggered crash/);
+      assert.match(readFileSync(path.join(own, "n1.console.log"), "utf8"), /sysrq triggered crash/);
+      const [first] = (await cluster.status()).nodes;
+      assert.equal(`${first?.state ?? ""} ${first?.lost ?? ""}`, "off died");
     });
   });
 
@@ -302,6 +306,10 @@ describe("lab", function () {
       const { status, stderr } = await labRun(tmp, args).finished;
       assert.equal(status, 124, stderr);
       assert.match(stderr, /time-out after 0.5 s; still running on n1/);
+      // the logs of what went wrong are kept
+      const [kept = ""] = readdirSync(tmp);
+      assert.deepEqual(readdirSync(path.join(tmp, kept)).sort(), ["n1.console.log", "n1.system.log"]);
+      rmSync(path.join(tmp, kept), { recursive: true });
       await assertNothingLeft(tmp);
     });
 
@@ -336,9 +344,12 @@ describe("lab", function () {
 
     it("ends with 64 and one line when it is called wrongly", async () => {
       for (const args of [
-        ["--fencing", "on", "--", "true"],
-        ["--stack", "o2cb", "--", "true"],
+        ["--stack", "o2cb", "--fencing", "off", "--", "true"],
+        ["--disk", "lots", "--", "true"],
+        ["--log", "", "--", "true"],
+        ["--log", CLI, "--", "true"],
         ["--nodes", "2"],
+        ["--", ""],
       ]) {
         const { status, stderr } = await labRun(tmp, args).finished;
         assert.equal(status, 64, args.join(" "));
