@@ -2,7 +2,7 @@
 // `echo text > /dev/stderr` fails; so these are named pipes that lose their name at once.
 
 import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdirSync, openSync, unlinkSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, rmSync, unlinkSync } from "node:fs";
 import path from "node:path";
 
 const DIRECTORY = "/run/clusterlock/pipes";
@@ -14,11 +14,13 @@ export interface Pipe {
 }
 
 export class PipeMaker {
+  readonly #directory: string;
   readonly #names: string[] = [];
   #count = 0;
 
-  constructor() {
-    mkdirSync(DIRECTORY, { recursive: true });
+  constructor(directory: string = DIRECTORY) {
+    this.#directory = directory;
+    mkdirSync(directory, { recursive: true });
     this.#refill();
   }
 
@@ -39,8 +41,13 @@ export class PipeMaker {
     return { reader, writer };
   }
 
+  /** Takes away the names that no pipe has used. */
+  remove(): void {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
   #refill(): void {
-    for (let made = 0; made < BATCH; made++) this.#names.push(path.join(DIRECTORY, String(this.#count++)));
+    for (let made = 0; made < BATCH; made++) this.#names.push(path.join(this.#directory, String(this.#count++)));
     execFileSync("mkfifo", ["-m", "600", ...this.#names]);
   }
 }
