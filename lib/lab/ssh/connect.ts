@@ -15,7 +15,10 @@ import { SshCluster } from "./ssh-cluster";
 export interface SshOptions {
   /** Where the nodes' CLUSTERLOCK_OUT comes together at the end. Default: a fresh directory. */
   readonly log?: string;
-  /** Milliseconds that a step may take: to reach a host, to switch one, to have its stack up. Default: two minutes. */
+  /**
+   * Milliseconds that a step may take: to reach a host, to switch one, to have its stack up. A host that is silent for a
+   * quarter of it counts as gone. Default: two minutes.
+   */
   readonly timeout?: number;
   /** Aborting lets go of the cluster; pending calls reject with the signal's reason. */
   readonly signal?: AbortSignal;

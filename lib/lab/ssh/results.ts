@@ -33,8 +33,9 @@ export async function fetchResults(directory: string, to: string, exec: Exec): P
   from.stderr.resume();
   const unpack = spawn("tar", ["-C", to, "-x", "--no-same-owner"], { stdio: ["pipe", "ignore", "ignore"] });
   const unpacked = once(unpack, "close") as Promise<[number | null]>;
-  await within(FETCH_S, "the results", NEVER, pipeline(from.stdout, unpack.stdin));
-  const [{ code }, [status]] = await Promise.all([from.exit, unpacked]);
+  // tar may close its input before it has seen the end of it; how both ended tells all
+  const copied = pipeline(from.stdout, unpack.stdin).catch(() => undefined);
+  const [{ code }, [status]] = await within(FETCH_S, "the results", NEVER, Promise.all([from.exit, unpacked, copied]));
   // 1: a program still wrote to a file
   if ((code !== 0 && code !== 1) || status !== 0) throw new LabError(`cannot fetch ${directory}`);
   const remove = exec(["rm", "-rf", "--", directory]);

@@ -19,9 +19,6 @@ interface Session {
 }
 
 const PING_EVERY_MS = 5000;
-/** Seconds without an answer until the session counts as lost, and until a node that cannot be reached as gone. */
-const SILENCE_S = 20;
-const GONE_S = 20;
 const ATTEMPT_S = 30;
 const RETRY_MS = 500;
 
@@ -148,7 +145,7 @@ export class SshNode {
   }
 
   async status(): Promise<NodeStatus> {
-    if (this.#state === "up" && !(await this.#current.connection.answers(SILENCE_S))) {
+    if (this.#state === "up" && !(await this.#current.connection.answers(this.#silence))) {
       return { ...this.#status(), detail: "it does not answer" };
     }
     return this.#status();
@@ -161,6 +158,11 @@ export class SshNode {
     if (this.#state === "frozen") session.connection.cut();
     await session.connection.close();
     await session.verdict;
+  }
+
+  /** Seconds without an answer until the session counts as lost, and then until a node that cannot be reached as gone. */
+  get #silence(): number {
+    return this.#hooks.patience / 4;
   }
 
   #status(): NodeStatus {
@@ -187,7 +189,7 @@ export class SshNode {
     for (;;) {
       await sleep(PING_EVERY_MS, undefined, { signal: ended.signal }).catch(() => undefined);
       if (ended.signal.aborted) return;
-      if (this.#state === "frozen" || (await connection.answers(SILENCE_S))) continue;
+      if (this.#state === "frozen" || (await connection.answers(this.#silence))) continue;
       // it may have been frozen while it was asked
       if (this.reachable) connection.cut();
     }
@@ -199,7 +201,7 @@ export class SshNode {
     if (this.#isClosing()) return "cut";
     if (this.#state === "off") return this.#lost ?? "died";
     this.#hooks.progress(`n${this.number}: ssh ended (${reason}); looking whether the node is alive`);
-    const again = await this.#reach(GONE_S);
+    const again = await this.#reach(this.#silence);
     if ((await this.#powerCut) || this.#isLost("killed")) {
       again?.cut();
       return "killed";
