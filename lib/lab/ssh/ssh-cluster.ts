@@ -23,7 +23,7 @@ import { runScript, scriptParameters, stackScripts } from "./stack";
 import { syncDirectory } from "./sync";
 
 /** The kernel's log; on a machine without a journal what is still in the kernel's buffer. */
-const CONSOLE = "journalctl --no-pager -k -b -o short-monotonic 2>/dev/null || dmesg";
+const CONSOLE = "journalctl -q --no-pager -k -b -o short-monotonic 2>/dev/null | grep . || dmesg";
 
 export interface SshClusterOptions {
   readonly driver: string;

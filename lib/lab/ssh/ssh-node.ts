@@ -40,6 +40,8 @@ export class SshNode {
   #state: NodeStatus["state"] = "booting";
   #lost: Loss | null = null;
   #detail = "";
+  /** The boot in which it was last lost. */
+  #lostBoot: string | undefined;
   #powerCut: Promise<boolean> | undefined;
   #closing = false;
 
@@ -106,17 +108,19 @@ export class SshNode {
     this.#state = "booting";
     try {
       await this.#run("powerOn");
-      const before = this.greeting.bootId;
       const connection = await this.#reach(seconds);
+      this.#hooks.signal.throwIfAborted();
       if (connection === undefined) throw new LabError(`n${this.number}: waited ${seconds} s for ssh in vain`);
       this.#adopt(connection);
-      if (this.greeting.bootId === before)
-        throw new LabError(`n${this.number} was never off: its powerOff does not work`);
+      if (this.greeting.bootId === this.#lostBoot) {
+        throw new LabError(`n${this.number} was never off: it still runs as before it was lost`);
+      }
       await this.#hooks.onSession(this, "boot");
       this.#up("");
     } catch (error) {
       this.#state = "off";
       this.#detail = messageOf(error);
+      this.#session?.connection.cut();
       throw error;
     }
   }
@@ -232,11 +236,10 @@ export class SshNode {
     const deadline = performance.now() + seconds * 1000;
     for (;;) {
       const left = (deadline - performance.now()) / 1000;
-      if (left <= 0 || this.#closing || this.#state === "off") return undefined;
+      if (left <= 0 || this.#closing || this.#state === "off" || this.#hooks.signal.aborted) return undefined;
       try {
         return await Connection.open(this.#command, Math.min(left, ATTEMPT_S), this.#hooks.signal);
       } catch (error) {
-        this.#hooks.signal.throwIfAborted();
         this.#detail = messageOf(error);
       }
       await sleep(RETRY_MS);
@@ -258,6 +261,7 @@ export class SshNode {
 
   #gone(how: Loss, detail: string): void {
     this.#state = "off";
+    this.#lostBoot = this.#session?.connection.greeting.bootId;
     this.#lost = how;
     this.#detail = detail;
   }
