@@ -136,10 +136,16 @@ describe("lab: the ssh driver", function () {
       const greedy = on.exec(1, ["sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); echo $i >/run/written; done"]);
       const written = async (): Promise<string> => (await run(on, 1, ["cat", "/run/written"])).stdout;
       await until("its first lines", 20, async () => (await written()) !== "");
-      let last = "";
-      await until("it to stop", 60, async () => last === (last = await written()));
-      greedy.kill("SIGKILL");
+      const pause = async (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 2000));
+      await until("it to stop", 60, async () => {
+        const before = await written();
+        await pause();
+        return before === (await written());
+      });
+      const stopped = Number(await written());
       greedy.stdout.resume();
+      await until("it to go on", 20, async () => Number(await written()) > stopped);
+      greedy.kill("SIGKILL");
       assert.deepEqual(await greedy.exit, { code: null, signal: "SIGKILL", lost: null });
     });
 
