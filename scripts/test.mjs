@@ -96,13 +96,13 @@ await runSession(async (session) => {
       await setUp();
       return suites(session, ["unit", "native", "lifecycle"]);
     case "kernel":
-      await setUp("lab");
+      await setUp("lab", "drivers");
       return suites(session, ["kernel"]);
     case "long":
-      await setUp(...(LONG[asked.area].kernels.length > 0 ? ["lab"] : []));
+      await setUp(...LONG[asked.area].needs);
       return long(session, asked);
     default:
-      await setUp("lab", "checks");
+      await setUp("lab", "drivers", "checks");
       await checks(session);
       return suites(session, Object.keys(SUITES));
   }

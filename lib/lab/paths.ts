@@ -42,6 +42,9 @@ export function labNameOf(directory: string): string | undefined {
   return name.startsWith(LAB_PREFIX) ? name.slice(LAB_PREFIX.length) : undefined;
 }
 
+/** Where programs in a node of the QEMU lab find the lab: the agent there carries each connection to it. */
+export const NODE_LAB_SOCKET = "/run/clusterlock/lab.sock";
+
 /** The socket in a lab's directory on which it answers. */
 export const LAB_SOCKET_NAME = "lab.sock";
 

@@ -6,22 +6,36 @@ export const SUITES = {
   unit: { specs: ["test/unit/**/*.test.ts"], limit: 10 * MINUTE },
   native: { specs: ["test/native/**/*.test.ts"], limit: 10 * MINUTE },
   lifecycle: { specs: ["test/lifecycle/**/*.test.ts"], limit: 10 * MINUTE },
-  kernel: { specs: ["test/kernel/**/*.test.ts"], limit: 20 * MINUTE },
+  kernel: { specs: ["test/kernel/**/*.test.ts"], limit: 25 * MINUTE },
 };
 
-// Every file of test/kernel belongs to an area. `kernels`: run by default on each of these versions of Debian's.
+// Every file of test/kernel belongs to an area. `kernels`: run by default on each of these versions of Debian's. `needs`:
+// groups of packages.
 export const KERNELS = ["6.1", "6.12"];
 export const LONG = {
   dlm: {
     specs: ["test/kernel/one-node.test.ts", "test/kernel/two-nodes.test.ts", "test/kernel/handoff.test.ts"],
     limit: 60 * MINUTE,
     kernels: KERNELS,
+    needs: ["lab"],
   },
-  lab: { specs: ["test/kernel/lab*.test.ts"], limit: 60 * MINUTE, kernels: KERNELS },
+  lab: {
+    specs: ["test/kernel/lab*.test.ts", "test/kernel/stacks.test.ts", "test/kernel/fencing.test.ts"],
+    limit: 60 * MINUTE,
+    kernels: KERNELS,
+    needs: ["lab"],
+  },
+  drivers: {
+    specs: ["test/kernel/ssh-driver.test.ts", "test/kernel/vagrant.test.ts"],
+    limit: 60 * MINUTE,
+    kernels: [],
+    needs: ["lab", "drivers"],
+  },
   lifecycle: {
     specs: ["test/native/**/*.test.ts", "test/lifecycle/**/*.test.ts"],
     limit: 60 * MINUTE,
     kernels: [],
+    needs: [],
   },
 };
 

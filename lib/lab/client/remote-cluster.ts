@@ -17,8 +17,7 @@ import { checkNode } from "../keeper/checks";
 import type { FromKeeper, KeeperVerb, LabFacts, ToKeeper } from "../keeper/messages";
 import { fromWire } from "../keeper/wire-error";
 import { nodeEnv } from "../node-env";
-import { packageVersion, workingDirectory } from "../paths";
-import { LAB_SOCKET } from "../qemu/agent-messages";
+import { NODE_LAB_SOCKET, packageVersion, workingDirectory } from "../paths";
 import { Decoder, encode } from "../wire/json-lines";
 import { RemoteProcesses } from "../wire/remote-processes";
 
@@ -175,7 +174,7 @@ export class RemoteCluster implements Cluster {
 
   env(node: number): Readonly<Record<string, string>> {
     const { nodes, stack, out } = this.facts;
-    const facts = { node: checkNode(node, nodes), nodes: nodes.length, stack, out, lab: LAB_SOCKET };
+    const facts = { node: checkNode(node, nodes), nodes: nodes.length, stack, out, lab: NODE_LAB_SOCKET };
     return nodeEnv(facts, process.env);
   }
 

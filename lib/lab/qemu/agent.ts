@@ -6,13 +6,14 @@ import { openSync, read, readdirSync, readFileSync, write } from "node:fs";
 import net from "node:net";
 import { promisify } from "node:util";
 
+import type { FromAgent, ToAgent, TunnelMessage } from "../agent/messages";
+import { PipeMaker } from "../agent/pipes";
+import { AgentProcess } from "../agent/process";
+import { Tunnel } from "../agent/tunnel";
+import { NODE_LAB_SOCKET } from "../paths";
 import { Decoder, encode } from "../wire/json-lines";
-import type { FromAgent, ToAgent, TunnelMessage } from "./agent-messages";
-import { AGENT_PORT, LAB_SOCKET } from "./agent-messages";
-import { FenceDoor } from "./agent-fence";
-import { PipeMaker } from "./agent-pipes";
-import { AgentProcess } from "./agent-process";
-import { Tunnel } from "./tunnel";
+import { FenceDoor } from "./fence-door";
+import { AGENT_PORT } from "./ports";
 
 const SYSFS = "/sys/class/virtio-ports";
 const READ_SIZE = 128 * 1024;
@@ -70,7 +71,7 @@ class Agent {
     const server = net.createServer((socket) => {
       this.#connect(socket);
     });
-    server.listen(LAB_SOCKET, () => {
+    server.listen(NODE_LAB_SOCKET, () => {
       this.#writer.send({ t: "hello" });
     });
     this.#read(fd, new Decoder<ToAgent>(), Buffer.allocUnsafe(READ_SIZE));

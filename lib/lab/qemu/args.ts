@@ -1,7 +1,7 @@
 // The QEMU command line of one node.
 
 import { LabError } from "../errors";
-import { AGENT_PORT, LOG_PORT } from "./agent-messages";
+import { AGENT_PORT, LOG_PORT } from "./ports";
 
 export type Accel = "kvm" | "tcg";
 

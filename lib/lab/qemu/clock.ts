@@ -1,6 +1,6 @@
 // Sets a node's clock to the host's, so that time stamps of different nodes can be compared.
 
-import type { ControlChannel } from "./control";
+import type { ControlChannel } from "../agent/channel";
 
 const CLOSE_ENOUGH_MS = 5;
 const TRIES = 10;

@@ -4,8 +4,7 @@ import path from "node:path";
 
 import { nodeEnv } from "../node-env";
 import type { LabPlan } from "../options";
-import { packageRoot } from "../paths";
-import { LAB_SOCKET } from "./agent-messages";
+import { NODE_LAB_SOCKET, packageRoot } from "../paths";
 import { HEARTBEAT_DEVICE, ipAddress } from "./args";
 
 const FENCE_AGENT = path.join(packageRoot, "scripts/lab/fence-agent");
@@ -30,7 +29,7 @@ export class GuestEnvironment {
     const { nodes, stack, fencing } = this.#plan;
     const addresses = Array.from({ length: nodes }, (_, index) => ipAddress(index + 1));
     return {
-      ...nodeEnv({ node, nodes, stack, out: this.#out, lab: LAB_SOCKET }, process.env),
+      ...nodeEnv({ node, nodes, stack, out: this.#out, lab: NODE_LAB_SOCKET }, process.env),
       CLUSTERLOCK_ADDRESSES: addresses.join(" "),
       CLUSTERLOCK_INTERFACE: "eth0",
       CLUSTERLOCK_FENCING: fencing,

@@ -8,7 +8,7 @@ import type { ClusterStatus, KillOptions, Link, NodeProcess, NodeStatus, StartOp
 import { LabError, messageOf } from "../errors";
 import type { LabPlan } from "../options";
 import { GuestEnvironment } from "./guest-environment";
-import type { ExecRequest } from "./control";
+import type { ExecRequest } from "../agent/channel";
 import type { SharedDisks } from "./disks/disks";
 import type { Hardware } from "./hardware";
 import { machineSpec } from "./hardware";

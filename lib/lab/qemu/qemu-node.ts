@@ -2,21 +2,17 @@
 
 import type { Server, Socket } from "node:net";
 import net from "node:net";
-import path from "node:path";
 
-import type { Loss } from "../cluster";
+import type { Loss, NodeProcess } from "../cluster";
 import { LabError } from "../errors";
-import { LineSplitter } from "../lines";
-import { packageRoot } from "../paths";
+import { runGuestScript } from "../guest-script";
 import { within } from "../waiting";
 import type { MachineSpec } from "./args";
 import { setClock } from "./clock";
-import { type ChannelHooks, ControlChannel } from "./control";
+import { type ChannelHooks, ControlChannel } from "../agent/channel";
 import type { MachineEnd } from "./machine";
 import { Machine } from "./machine";
 import type { Switch } from "./switch";
-
-const GUEST_SCRIPTS = path.join(packageRoot, "scripts/guest");
 
 export interface StackSetup {
   readonly stack: string;
@@ -103,23 +99,12 @@ export class QemuNode {
   }
 
   async #setUp(setup: StackSetup): Promise<void> {
-    const scripts = ["network.sh", `stack-${setup.stack}.sh`].map((name) => path.join(GUEST_SCRIPTS, name));
-    for (const script of scripts) {
-      const process = this.channel.exec({ argv: ["/bin/sh", script], cwd: "/", env: setup.env });
-      process.stdin.end();
-      let complaint = "";
-      process.stderr.on("data", (chunk: Buffer) => {
-        complaint = (complaint + chunk.toString()).slice(-2000);
-      });
-      const lines = new LineSplitter();
-      process.stdout.on("data", (chunk: Buffer) => {
-        for (const line of lines.push(chunk)) this.#onStep(line.toString().replace(/^step: /, ""));
-      });
-      const { code, lost } = await process.exit;
-      if (lost !== null) throw new LabError(`n${this.number} ${lost} while ${path.basename(script)} ran`);
-      if (code !== 0) {
-        const said = complaint.trim().split("\n").at(-1) ?? "";
-        throw new LabError(`n${this.number}: ${path.basename(script)} ended with ${code ?? "a signal"}: ${said}`);
+    for (const name of ["network.sh", `stack-${setup.stack}.sh`]) {
+      const start = (argv: readonly string[]): NodeProcess => this.channel.exec({ argv, cwd: "/", env: setup.env });
+      try {
+        await runGuestScript(name, start, this.#onStep);
+      } catch (error) {
+        throw error instanceof LabError ? new LabError(`n${this.number}: ${error.message}`) : error;
       }
     }
   }

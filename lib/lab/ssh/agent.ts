@@ -4,10 +4,10 @@
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 
-import { PipeMaker } from "../qemu/agent-pipes";
-import { AgentProcess } from "../qemu/agent-process";
-import type { FromAgent, ToAgent } from "../qemu/protocol";
-import { Decoder, encode } from "../qemu/protocol";
+import { PipeMaker } from "../agent/pipes";
+import { AgentProcess } from "../agent/process";
+import type { FromAgent, ToAgent } from "../agent/messages";
+import { Decoder, encode } from "../wire/json-lines";
 import { formatGreeting } from "./greeting";
 
 /** The driver asks for the time every few seconds. When its machine loses power, no connection ends. */
@@ -45,12 +45,10 @@ function take(message: ToAgent): void {
     case "clock":
       send({ t: "clock", at: Date.now() });
       break;
-    case "clock-set":
-      // a real machine's clock is its administrator's
-      break;
+    default:
+    // "clock-set": a real machine's clock is its administrator's; and programs here have no way to the lab
   }
 }
-
 // ssh gave us a session of our own, so the group is what we have started, and what that has
 function end(): never {
   pipes.remove();

@@ -6,7 +6,7 @@ import type { Readable as ReadableStream, Writable } from "node:stream";
 import { Duplex, Readable } from "node:stream";
 
 import { LabError, messageOf } from "../errors";
-import { ControlChannel } from "../qemu/control";
+import { ControlChannel } from "../agent/channel";
 import { within } from "../waiting";
 import type { Greeting } from "./greeting";
 import { afterGreeting } from "./greeting";

@@ -13,13 +13,14 @@ import type {
   StartOptions,
 } from "../cluster";
 import { LabError, messageOf } from "../errors";
+import { runGuestScript } from "../guest-script";
 import { nodeEnv } from "../node-env";
 import { NetworkFaults } from "./faults";
 import { Guard, managementPath } from "./guard";
 import type { Inventory } from "./inventory";
 import { fetchResults, keepResults } from "./results";
 import { SshNode } from "./ssh-node";
-import { runScript, scriptParameters, stackScripts } from "./stack";
+import { scriptParameters, stackScripts } from "./stack";
 import { syncDirectory } from "./sync";
 
 /** The kernel's log; on a machine without a journal what is still in the kernel's buffer. */
@@ -214,7 +215,7 @@ export class SshCluster implements Cluster {
     const parameters = scriptParameters(this.#inventory, patience);
     const start = (argv: readonly string[]): NodeProcess => this.exec(node.number, argv, { cwd: "/", env: parameters });
     for (const script of stackScripts(this.#inventory)) {
-      await runScript(script, start, (step) => {
+      await runGuestScript(script, start, (step) => {
         this.#options.progress(`n${node.number}: ${step}`);
       }).catch((error: unknown) => {
         throw new LabError(`n${node.number}: ${messageOf(error)}`);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import type { ExitStatus, Loss, NodeProcess, NodeStatus, StartOptions } from "../cluster";
 import { LabError, messageOf } from "../errors";
-import type { ExecRequest } from "../qemu/control";
+import type { ExecRequest } from "../agent/channel";
 import { agentCommand } from "./command-line";
 import { Connection } from "./connection";
 import { hostCommand, needed } from "./host-command";

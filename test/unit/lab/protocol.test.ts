@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import type { FromAgent, ToAgent } from "../../../lib/lab/qemu/agent-messages";
+import type { FromAgent, ToAgent } from "../../../lib/lab/agent/messages";
 import { Decoder, encode } from "../../../lib/lab/wire/json-lines";
 import { type ToProcess, WINDOW } from "../../../lib/lab/wire/process-messages";
 import { RemoteProcess } from "../../../lib/lab/wire/remote-process";

@@ -1,13 +1,6 @@
-// What the lab and the agent in a node say to each other over a virtio serial port.
+// What the lab and the agent on a node say to each other, over whatever connects them.
 
 import type { FromProcess, ToProcess } from "../wire/process-messages";
-
-/** Names of the virtio serial ports: the agent's, and the one that node-init copies the node's logs to. */
-export const AGENT_PORT = "clusterlock.control";
-export const LOG_PORT = "clusterlock.log";
-
-/** Where programs of a node find the lab: the agent carries each connection to it. */
-export const LAB_SOCKET = "/run/clusterlock/lab.sock";
 
 /** One connection of a node's program to the lab. `d` is base64. */
 export type TunnelMessage =

@@ -3,7 +3,7 @@
 import { Duplex } from "node:stream";
 
 import { PIECE } from "../wire/process-messages";
-import type { TunnelMessage } from "./agent-messages";
+import type { TunnelMessage } from "./messages";
 
 type Done = (error?: Error | null) => void;
 

@@ -1,14 +1,13 @@
 // The lab's end of one node's control channel, from one power-on to the next power-off.
 
 import { EventEmitter, once } from "node:events";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 
 import type { Loss, NodeProcess } from "../cluster";
-import { messageOf } from "../errors";
+import { LabError, messageOf } from "../errors";
 import { Decoder, encode } from "../wire/json-lines";
 import { RemoteProcesses } from "../wire/remote-processes";
-import type { FromAgent, ToAgent } from "./agent-messages";
+import type { FromAgent, ToAgent } from "./messages";
 import { Tunnel } from "./tunnel";
 
 export interface ExecRequest {
@@ -30,26 +29,27 @@ export class ControlChannel {
     this.#send(message);
   });
   readonly #tunnels = new Map<number, Tunnel>();
-  readonly #hooks: ChannelHooks;
-  #socket: Socket | undefined;
+  readonly #hooks: ChannelHooks | undefined;
+  #socket: Duplex | undefined;
   #lost: Loss | null = null;
 
   /** Settles when the node's agent has spoken. */
   readonly hello: Promise<unknown> = once(this.#events, "hello");
 
-  constructor(hooks: ChannelHooks) {
+  /** Without hooks, programs of the node do not reach the lab. */
+  constructor(hooks?: ChannelHooks) {
     this.#hooks = hooks;
   }
 
-  /** Takes over the connection that QEMU opened for the node's port. */
-  connect(socket: Socket): void {
+  /** Takes over the connection to the node's agent. */
+  connect(socket: Duplex): void {
     this.#socket = socket;
     const decoder = new Decoder<FromAgent>();
-    socket.on("data", (chunk) => {
+    socket.on("data", (chunk: Buffer) => {
       // what a node said before it was cut off, and nobody has read yet, counts no more
       for (const message of decoder.push(chunk)) if (this.#lost === null) this.#take(message);
     });
-    // QEMU's end tells the story; see `lose`
+    // the end of the machine tells the story; see `lose`
     socket.on("error", () => undefined);
   }
 
@@ -116,7 +116,8 @@ export class ControlChannel {
   }
 
   async #fence(id: number, victim: number): Promise<void> {
-    const reason = await this.#hooks.onFence(victim).then(() => null, messageOf);
+    const done = this.#hooks?.onFence(victim) ?? Promise.reject(new LabError("there is nobody to fence a node"));
+    const reason = await done.then(() => null, messageOf);
     this.#send({ t: "fenced", id, reason });
   }
 
@@ -126,6 +127,7 @@ export class ControlChannel {
     });
     this.#tunnels.set(id, tunnel);
     tunnel.once("close", () => this.#tunnels.delete(id));
-    this.#hooks.onTunnel(tunnel);
+    if (this.#hooks === undefined) tunnel.destroy();
+    else this.#hooks.onTunnel(tunnel);
   }
 }

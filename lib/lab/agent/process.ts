@@ -7,8 +7,8 @@ import { Socket } from "node:net";
 
 import { CreditOutput } from "../wire/credit-output";
 import type { OutputFd } from "../wire/process-messages";
-import type { FromAgent, ToAgent } from "./agent-messages";
-import type { PipeMaker } from "./agent-pipes";
+import type { FromAgent, ToAgent } from "./messages";
+import type { PipeMaker } from "./pipes";
 
 type Exec = Extract<ToAgent, { t: "exec" }>;
 
