@@ -8,7 +8,11 @@ export const GROUPS = {
   build: { "g++": "g++", make: "make", python3: "python3" },
   checks: { "clang-format": "clang-format", "clang-tidy": "clang-tidy" },
   // what the tests of the other cluster drivers run; the clusters they run it on are the lab's
-  drivers: { ssh: "openssh-client", vagrant: "vagrant", "/usr/share/doc/vagrant-libvirt": "vagrant-libvirt" },
+  drivers: {
+    ssh: "openssh-client",
+    vagrant: "vagrant",
+    "/usr/share/vagrant-plugins/plugins.d/vagrant-libvirt.json": "vagrant-libvirt",
+  },
   lab: { "qemu-system-x86_64": "qemu-system-x86" },
 };
 

@@ -1,6 +1,6 @@
 // Node numbers and figures of faults, checked the same way wherever they come from.
 
-import type { Link } from "../cluster";
+import type { KillOptions, Link, StartOptions } from "../cluster";
 import { LabOptionError } from "../errors";
 
 export function checkNode(node: unknown, nodes: readonly number[]): number {
@@ -43,4 +43,23 @@ const MAX_DELAY_MS = 60_000;
 export function checkMs(ms: unknown): number {
   if (typeof ms === "number" && ms >= 0 && ms <= MAX_DELAY_MS) return ms;
   throw new LabOptionError(`delay: ${String(ms)} is not a number of milliseconds in 0..${MAX_DELAY_MS}`);
+}
+
+const LOSE = ["none", "some", "all"] as const;
+
+export function checkKill(options: unknown): KillOptions {
+  const { lose = "none", seed = 1 } = (options ?? {}) as { lose?: unknown; seed?: unknown };
+  const known = LOSE.find((word) => word === lose);
+  if (known === undefined) throw new LabOptionError(`lose: ${String(lose)} is none of ${LOSE.join(", ")}`);
+  if (typeof seed !== "number" || !Number.isSafeInteger(seed)) {
+    throw new LabOptionError(`seed: ${String(seed)} is not a whole number`);
+  }
+  return { lose: known, seed };
+}
+
+export function checkStart(options: unknown): StartOptions {
+  const { timeout } = (options ?? {}) as { timeout?: unknown };
+  if (timeout === undefined) return {};
+  if (typeof timeout === "number" && timeout > 0) return { timeout };
+  throw new LabOptionError("timeout: not a number of milliseconds above 0");
 }

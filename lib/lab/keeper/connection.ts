@@ -2,10 +2,9 @@
 
 import type { Duplex } from "node:stream";
 
-import type { KillOptions, StartOptions } from "../cluster";
 import type { QemuLab } from "../qemu/qemu-lab";
 import { Decoder, encode } from "../wire/json-lines";
-import { checkGroups, checkLink, checkMs, checkNode, checkPercent } from "./checks";
+import { checkGroups, checkKill, checkLink, checkMs, checkNode, checkPercent, checkStart } from "./checks";
 import type { FromKeeper, LabFacts, ToKeeper } from "./messages";
 import { ServedProcess } from "./served-process";
 import { toWire } from "./wire-error";
@@ -96,10 +95,10 @@ export class Connection {
     const { nodes } = lab;
     switch (verb) {
       case "kill":
-        await lab.kill(checkNode(first, nodes), second as KillOptions | undefined);
+        await lab.kill(checkNode(first, nodes), checkKill(second));
         return undefined;
       case "start":
-        await lab.start(checkNode(first, nodes), second as StartOptions | undefined);
+        await lab.start(checkNode(first, nodes), checkStart(second));
         return undefined;
       case "freeze":
         lab.freeze(checkNode(first, nodes));

@@ -39,6 +39,8 @@ interface Place {
   lost: NodeStatus["lost"];
   detail: string;
   power: QemuNode | undefined;
+  /** Ends a boot that is under way. */
+  boot: AbortController;
   /** Settles when all is done that follows a loss of power. */
   settled: Promise<void>;
 }
@@ -120,8 +122,8 @@ export class QemuLab {
     const online = this.nodes.filter(
       (other) => this.#network.connects(node, other) && (other === node || this.#place(other).state !== "off"),
     );
-    // its own end ends every wait, see QemuNode
-    const { signal } = new AbortController();
+    place.boot = new AbortController();
+    const { signal } = place.boot;
     try {
       await place.settled;
       await this.#powerOn(place, online.length, patience, signal);
@@ -130,7 +132,10 @@ export class QemuLab {
     } catch (error) {
       // it stays as it is, for a person to look at
       place.detail = messageOf(error);
-      if (place.power === undefined) place.state = "off";
+      if (place.power?.on !== true) {
+        place.state = "off";
+        place.power?.close();
+      }
       throw error;
     }
   }
@@ -240,7 +245,10 @@ export class QemuLab {
 
   async #cut(place: Place, end: MachineEnd, lose: KillOptions["lose"] & string, seed: number): Promise<void> {
     const { power, number } = place;
-    if (power !== undefined && place.state !== "off") {
+    if (place.state === "booting") {
+      place.boot.abort(new LabError(`n${number} went off while it booted (${end.how}: ${end.reason})`));
+    }
+    if (power?.on === true) {
       place.settled = this.#off(power, end, lose, seed, number);
     }
     await place.settled;
@@ -325,6 +333,7 @@ function emptyPlace(number: number): Place {
     lost: null,
     detail: "",
     power: undefined,
+    boot: new AbortController(),
     settled: Promise.resolve(),
   };
 }

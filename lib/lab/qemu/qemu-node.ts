@@ -29,6 +29,7 @@ export class QemuNode {
   readonly #onStep: (step: string) => void;
   #machine: Machine | undefined;
   #reachable = false;
+  #on = false;
 
   constructor(number: number, onStep: (step: string) => void, hooks: ChannelHooks) {
     this.number = number;
@@ -39,6 +40,11 @@ export class QemuNode {
   /** Its agent has spoken. */
   get reachable(): boolean {
     return this.#reachable;
+  }
+
+  /** Its machine is on. */
+  get on(): boolean {
+    return this.#on;
   }
 
   /** Switches the machine on. The returned promise settles when it is off again. */
@@ -52,6 +58,10 @@ export class QemuNode {
     signal.throwIfAborted();
     const machine = new Machine(spec, this.#onStep);
     this.#machine = machine;
+    this.#on = true;
+    void machine.ended.then(() => {
+      this.#on = false;
+    });
     // wrapped, for an async function would wait for it
     return { ended: machine.ended };
   }
