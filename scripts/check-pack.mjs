@@ -29,6 +29,8 @@ try {
     "csrc",
     "scripts",
     "examples",
+    "docs",
+    "Vagrantfile",
     "dist",
   ]) {
     cpSync(path.join(root, name), path.join(source, name), { recursive: true });

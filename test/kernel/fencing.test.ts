@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { text } from "node:stream/consumers";
 
 import type { Cluster } from "../../lib/lab";
-import { up } from "../../lib/lab";
 
+import { openCluster } from "./support/cluster";
 import { overlaps, Witness } from "./support/witness";
 
 const PARTITION_MS = 25_000;
@@ -31,7 +31,7 @@ class Watched {
       const node = /^n(\d) (?:was fenced|died|is off)/.exec(line)?.[1];
       if (node !== undefined) this.off.set(Number(node), Date.now());
     };
-    this.cluster = await up({ nodes, stack: "dlm", fencing, log: this.out, onProgress });
+    this.cluster = await openCluster({ nodes, stack: "dlm", fencing, log: this.out, onProgress });
   }
 
   async down(): Promise<void> {

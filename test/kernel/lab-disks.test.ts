@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { text } from "node:stream/consumers";
 
 import type { Cluster } from "../../lib/lab";
-import { up } from "../../lib/lab";
+
+import { openCluster } from "./support/cluster";
 
 describe("lab: shared disks", function () {
   this.timeout(180_000);
@@ -36,7 +37,7 @@ describe("lab: shared disks", function () {
   }
 
   before(async () => {
-    cluster = await up({ nodes: 2, stack: "none", disks: ["8M", "32M"] });
+    cluster = await openCluster({ nodes: 2, stack: "none", disks: ["8M", "32M"] });
   });
   after(async () => cluster.down());
   beforeEach(async () => {

@@ -10,6 +10,8 @@ import { promisify } from "node:util";
 import type { Cluster } from "../../lib/lab";
 import { attach, LabError, LabOptionError, runningLabs, up } from "../../lib/lab";
 
+import { openCluster } from "./support/cluster";
+
 const CLI = path.resolve(__dirname, "../../dist/cli/main.js");
 
 describe("lab: faults", function () {
@@ -43,7 +45,7 @@ describe("lab: faults", function () {
 
   before(async () => {
     out = mkdtempSync("/tmp/clt-");
-    cluster = await up({ nodes: 3, stack: "none", name, log: out, onProgress: (line) => said.push(line) });
+    cluster = await openCluster({ nodes: 3, stack: "none", name, log: out, onProgress: (line) => said.push(line) });
   });
   after(async () => {
     await cluster.down();

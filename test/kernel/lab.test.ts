@@ -1,88 +1,17 @@
 // The lab's contracts, on real clusters. `npm run build` comes first: nodes run dist/, as users' do.
 
 import assert from "node:assert/strict";
-import type { ChildProcess } from "node:child_process";
-import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 
 import type { Cluster, NodeProcess } from "../../lib/lab";
-import { LabError, up } from "../../lib/lab";
+import { LabOptionError, up } from "../../lib/lab";
 
-const CLI = path.resolve(__dirname, "../../dist/cli/main.js");
+import { assertNothingLeft, CLI, labRun, processesOf } from "./support/lab-run";
+
 const MODULES =
   "dlm ocfs2_dlmfs ocfs2_stack_o2cb ocfs2_stack_user gfs2 ocfs2 dm-mirror dm-log-userspace dm-flakey dm-delay dm-log-writes loop";
-
-interface Finished {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-interface Started {
-  readonly child: ChildProcess;
-  readonly finished: Promise<Finished>;
-  /** Resolves when standard output holds the text. */
-  printed(part: string): Promise<void>;
-}
-
-/** Starts `clusterlock lab run` as a user would. */
-function labRun(tmp: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
-  const child = spawn(process.execPath, [CLI, "lab", "run", ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, TMPDIR: tmp, ...env },
-  });
-  let stdout = "";
-  let stderr = "";
-  const waiting: { part: string; resolve: () => void }[] = [];
-  child.stdout.on("data", (chunk: Buffer) => {
-    stdout += chunk.toString();
-    for (const { part, resolve } of waiting) if (stdout.includes(part)) resolve();
-  });
-  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
-  const finished = new Promise<Finished>((resolve) => {
-    child.once("close", (status) => {
-      resolve({ status, stdout, stderr });
-    });
-  });
-  return {
-    child,
-    finished,
-    printed: async (part) => {
-      const seen = new Promise<void>((resolve) => {
-        waiting.push({ part, resolve });
-      });
-      const early = finished.then((end) => {
-        assert.ok(end.stdout.includes(part), `it ended without "${part}":\n${end.stderr}`);
-      });
-      await Promise.race([seen, early]);
-    },
-  };
-}
-
-/** Processes whose command line names the directory, as those of a lab name its TMPDIR. */
-function processesOf(directory: string): string[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(directory);
-      } catch {
-        return false;
-      }
-    });
-}
-
-/** Nothing of the lab is left, at the latest after a moment: no process, no file. */
-async function assertNothingLeft(tmp: string): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while ((processesOf(tmp).length > 0 || readdirSync(tmp).length > 0) && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.deepEqual(processesOf(tmp), []);
-  assert.deepEqual(readdirSync(tmp), []);
-}
 
 function lines(output: string): string[] {
   return output.split("\n").filter((line) => line !== "");
@@ -206,7 +135,7 @@ describe("lab", function () {
         assert.equal(code, status);
         assert.match(complaint, /^clusterlock lab: .*\n$/);
       }
-      assert.throws(() => cluster.exec(3, ["true"]), LabError);
+      assert.throws(() => cluster.exec(3, ["true"]), LabOptionError);
     });
 
     it("keeps writes to CLUSTERLOCK_OUT and throws away all others", async () => {

@@ -3,14 +3,9 @@
 import assert from "node:assert/strict";
 import { text } from "node:stream/consumers";
 
-import type { Cluster, LabOptions } from "../../lib/lab";
-import { up } from "../../lib/lab";
+import type { Cluster } from "../../lib/lab";
 
-const kernel = process.env.CLUSTERLOCK_TEST_KERNEL;
-
-async function boot(options: LabOptions): Promise<Cluster> {
-  return up({ ...options, ...(kernel === undefined ? {} : { kernel }) });
-}
+import { openCluster } from "./support/cluster";
 
 async function sh(cluster: Cluster, node: number, script: string): Promise<string> {
   const child = cluster.exec(node, ["sh", "-c", script]);
@@ -25,7 +20,7 @@ describe("stack o2cb: two nodes", function () {
   let cluster: Cluster;
 
   before(async () => {
-    cluster = await boot({ stack: "o2cb", disks: ["2M"] });
+    cluster = await openCluster({ stack: "o2cb", disks: ["2M"] });
   });
   after(async () => cluster.down());
 
@@ -77,7 +72,7 @@ describe("stack o2cb: one node, its heartbeat on a loop device", function () {
   this.timeout(120_000);
 
   it("joins a domain, and two mounts are two owners", async () => {
-    await using cluster = await boot({ stack: "o2cb", nodes: 1 });
+    await using cluster = await openCluster({ stack: "o2cb", nodes: 1 });
     const script = `set -e; mkdir /dlm/d; mkdir /dlm2; mount -t ocfs2_dlmfs none /dlm2; mkdir /dlm2/d
       (exec 3<>/dlm/d/lock; printf value >&3); (exec 3<>/dlm2/d/lock; head -c 5 <&3); ls /dev/vd* 2>/dev/null || echo " no disk"`;
     assert.equal(await sh(cluster, 1, script), "value no disk\n");
@@ -89,7 +84,7 @@ describe("stack dlmfs-dlm: two nodes", function () {
   let cluster: Cluster;
 
   before(async () => {
-    cluster = await boot({ stack: "dlmfs-dlm" });
+    cluster = await openCluster({ stack: "dlmfs-dlm" });
   });
   after(async () => cluster.down());
 

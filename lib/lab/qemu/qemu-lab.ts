@@ -95,8 +95,10 @@ export class QemuLab {
       await all(async ({ power }) => power?.setClock(this.#patience, either));
       for (const place of this.#places.values()) place.state = "up";
     } catch (error) {
-      this.#failed = true;
-      if (!signal.aborted) this.#explain(error);
+      if (!signal.aborted) {
+        this.#failed = true;
+        this.#explain(error);
+      }
       throw error;
     }
   }

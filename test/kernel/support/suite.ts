@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 
-import { type Cluster, type Stack, up } from "../../../lib/lab";
+import type { Cluster, Stack } from "../../../lib/lab";
 
+import { openCluster } from "./cluster";
 import { kernelComplaints } from "./kernel-log";
 import { Shell, command } from "./shell";
-
-/** Booted instead of the host's, when set: a directory with an unpacked kernel package. */
-const KERNEL = process.env["CLUSTERLOCK_TEST_KERNEL"];
 
 /** What a kernel suite works with: one cluster for all its tests, a fresh shell on every node for each. */
 export class Suite {
@@ -31,8 +29,7 @@ export class Suite {
     before(async function () {
       this.timeout(600_000);
       // a lone node gets both cores, so that threads of one process really meet
-      const options = { nodes, stack, cpus: nodes === 1 ? 2 : 1, ...(KERNEL ? { kernel: KERNEL } : {}) };
-      suite.cluster = await up(options);
+      suite.cluster = await openCluster({ nodes, stack, cpus: nodes === 1 ? 2 : 1 });
       booted = true;
     });
     after(async function () {
