@@ -92,6 +92,7 @@ export interface Cluster extends AsyncDisposable {
   readonly stack: Stack;
   /** The environment in which programs start on this node. */
   env(node: number): Readonly<Record<string, string>>;
+  /** Starts a program. On a node that is off it is lost at once. */
   exec(node: number, argv: readonly string[], options?: ExecOptions): NodeProcess;
   /** Cuts the node's power; resolves when it is off. Its processes settle as lost: "killed". */
   kill(node: number, options?: KillOptions): Promise<void>;

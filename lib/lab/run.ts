@@ -51,11 +51,14 @@ export async function runOn(
   { signal, onProgress }: Pick<LabOptions, "signal" | "onProgress"> = {},
 ): Promise<number> {
   const nodes = checkCommand(options, cluster.nodes.length);
+  const off = (await cluster.status()).nodes.filter(({ state }) => state === "off").map(({ node }) => node);
   const running = new Set(nodes);
   let first = 0;
   const all = Promise.all(
     nodes.map(async (node) => {
-      const status = exitCode(await runOne(cluster, node, options));
+      const there = !off.includes(node);
+      if (!there) onProgress?.(`n${node} is off`);
+      const status = there ? exitCode(await runOne(cluster, node, options)) : EXIT_NODE_DIED;
       running.delete(node);
       if (first === 0) first = status;
     }),

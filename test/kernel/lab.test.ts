@@ -6,7 +6,7 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 
 import type { Cluster, NodeProcess } from "../../lib/lab";
-import { LabOptionError, up } from "../../lib/lab";
+import { LabOptionError, runOn, up } from "../../lib/lab";
 
 import { assertNothingLeft, CLI, labRun, processesOf } from "./support/lab-run";
 
@@ -160,9 +160,12 @@ describe("lab", function () {
       await cluster.kill(2);
       assert.deepEqual(await victim.exit, { code: null, signal: null, lost: "killed" });
       assert.equal(await reading, "");
-      const late = cluster.exec(2, ["true"]);
-      assert.match(await text(late.stderr), /n2 is off/);
-      assert.equal((await late.exit).code, 126);
+      assert.equal((await cluster.exec(2, ["true"]).exit).lost, "killed");
+      const notes: string[] = [];
+      const onProgress = (line: string): void => void notes.push(line);
+      // it was not this command that asked for it
+      assert.equal(await runOn(cluster, { command: ["true"], on: [2] }, { onProgress }), 137);
+      assert.deepEqual(notes, ["n2 is off"]);
       assert.equal(await script(1, "echo alive"), "alive\n");
       assert.equal(
         progress.some((line) => line.includes("died")),

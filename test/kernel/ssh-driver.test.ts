@@ -363,6 +363,19 @@ describe("lab: the ssh driver", function () {
       assert.match((await run(again, 1, ["dlm_tool", "status"])).stdout, found);
     });
 
+    it("takes the kernel tests of the dlm as they are", async () => {
+      const inventory = path.join(out, "inventory.json");
+      writeFileSync(inventory, JSON.stringify(ssh.inventory({ stack: "dlm" })));
+      const mocha = path.resolve(__dirname, "../../node_modules/.bin/mocha");
+      const some = spawn(mocha, ["test/kernel/two-nodes.test.ts", "-g", "with node 1 as the resource's master"], {
+        stdio: ["ignore", "pipe", "inherit"],
+        env: { ...process.env, CLUSTERLOCK_TEST_INVENTORY: inventory, TMPDIR: out },
+      });
+      const printed = await text(some.stdout);
+      assert.match(printed, /\b[1-9]\d* passing/, printed);
+      assert.doesNotMatch(printed, /failing/, printed);
+    });
+
     // the last one: there is a node less
     it("has nodes that die", async () => {
       // a quarter of the time-out decides that it did

@@ -105,7 +105,8 @@ export class QemuLab {
 
   exec(node: number, request: ExecRequest): NodeProcess {
     const { power, number, state } = this.#place(node);
-    if (power === undefined || state === "off" || !power.reachable) {
+    // one that is off loses the program at once
+    if (power === undefined || (state === "booting" && !power.reachable)) {
       throw new LabError(`n${number} is ${state}: nothing can run there`);
     }
     return power.channel.exec(request);

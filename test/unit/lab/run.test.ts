@@ -79,6 +79,7 @@ describe("lab: a command on all nodes", () => {
   async function statusOf(ends: readonly [number, Partial<ExitStatus>][]): Promise<number> {
     const cluster = new FakeCluster();
     const result = runOn(cluster, { ...quiet, on: ends.map(([node]) => node) });
+    await turn();
     for (const [node, status] of ends) {
       cluster.finish(node, status);
       await turn();
@@ -90,6 +91,7 @@ describe("lab: a command on all nodes", () => {
     const cluster = new FakeCluster();
     const [stdout, stderr] = [collect(), collect()];
     const result = runOn(cluster, { command: ["x"], on: [1, 2], stdout: stdout.stream, stderr: stderr.stream });
+    await turn();
     cluster.started.get(1)!.stdout.write("a");
     await turn();
     cluster.started.get(2)!.stdout.write("other\n");
@@ -124,6 +126,7 @@ describe("lab: a command on all nodes", () => {
     const cluster = new FakeCluster();
     const said: string[] = [];
     const result = runOn(cluster, { ...quiet, timeout: 30 }, { onProgress: (line) => said.push(line) });
+    await turn();
     cluster.finish(2, { code: 9 });
     assert.equal(await result, 124);
     assert.match(said.join(), /still running on n1, n3$/);
@@ -132,6 +135,7 @@ describe("lab: a command on all nodes", () => {
   it("does not wait for a stream that a left-over child holds open", async () => {
     const cluster = new FakeCluster();
     const result = runOn(cluster, { ...quiet, on: [1] });
+    await turn();
     cluster.started.get(1)!.end({ code: 6, signal: null, lost: null });
     assert.equal(await result, 6);
   }).timeout(5000);
@@ -147,6 +151,7 @@ describe("lab: a command on all nodes", () => {
       },
     });
     const result = runOn(cluster, { ...quiet, on: [1], stdout: slow });
+    await turn();
     const program = cluster.started.get(1)!;
     program.end({ code: 0, signal: null, lost: null });
     for (let count = 0; count < 6; count++) {
