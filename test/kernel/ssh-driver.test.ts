@@ -38,6 +38,9 @@ async function until(what: string, seconds: number, holds: () => Promise<boolean
 
 /** Milliseconds for a step: two emulated machines share what processors there are. */
 const TIMEOUT = 200_000;
+/** Writes long lines, and how many it has written. */
+const FLOOD = `line=$(head -c 4000 /dev/zero | tr '\\0' x); i=0
+  while :; do echo $line; i=$((i+1)); echo $i >/run/written; done`;
 const CODE_0: ExitStatus = { code: 0, signal: null, lost: null };
 
 describe("lab: the ssh driver", function () {
@@ -133,7 +136,7 @@ describe("lab: the ssh driver", function () {
 
     it("stop when nobody reads them, and hold up no other", async () => {
       const on = shared;
-      const greedy = on.exec(1, ["sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); echo $i >/run/written; done"]);
+      const greedy = on.exec(1, ["sh", "-c", FLOOD]);
       const written = async (): Promise<string> => (await run(on, 1, ["cat", "/run/written"])).stdout;
       await until("its first lines", 20, async () => (await written()) !== "");
       const pause = async (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 2000));

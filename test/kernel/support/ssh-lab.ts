@@ -2,7 +2,7 @@
 // So ssh does not go over the cluster network, as on real machines.
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import net from "node:net";
 import path from "node:path";
@@ -169,23 +169,12 @@ export class SshLab {
         "cat /proc/sys/kernel/random/uuid >/run/boot_id && mount --bind /run/boot_id /proc/sys/kernel/random/boot_id",
       );
       this.#off.delete(node);
+    } else if (what === "freeze") {
+      await this.lab.freeze(node);
     } else {
-      process.kill(this.#qemu(node), what === "freeze" ? "SIGSTOP" : "SIGCONT");
+      await this.lab.thaw(node);
     }
     socket.end();
-  }
-
-  #qemu(node: number): number {
-    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-      try {
-        const parent = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ")[1];
-        const words = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
-        if (Number(parent) === process.pid && words.includes(`clusterlock-n${node}`)) return Number(pid);
-      } catch {
-        // it has just ended
-      }
-    }
-    throw new LabError(`n${node} has no QEMU`);
   }
 
   #file(name: string): string {

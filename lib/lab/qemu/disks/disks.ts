@@ -1,98 +1,166 @@
-// The raw disks that all nodes share. The lab serves them itself, over NBD, so that it knows who wrote what and has not
-// flushed it.
+// The shared disks of a QEMU cluster. This process serves them, by NBD on a unix socket for each node and disk: so it
+// knows who has written what, and can lose what a node has not flushed when the node's host is to lose power.
 
-import { rm } from "node:fs/promises";
-import type { Server } from "node:net";
+import type { Server, Socket } from "node:net";
 import net from "node:net";
 import path from "node:path";
 
-import { serveNbd } from "./nbd-connection";
-import type { Losing } from "./volume";
+import { LabError, messageOf } from "../../errors";
+import { within } from "../../waiting";
+import { serveNbd } from "./nbd-server";
+import { random } from "./random";
+import { SECTOR } from "./versions";
 import { Volume } from "./volume";
 
-export interface SharedDisksOptions {
-  /** For files and sockets. */
+export { parseSize } from "./size";
+
+export interface DiskServerOptions {
+  /** For sockets and files. */
   readonly directory: string;
   readonly nodes: readonly number[];
-  /** Bytes of each disk. */
+  /** Bytes, multiples of 512. */
   readonly sizes: readonly number[];
 }
 
+export const MAX_DISKS = 8;
+
+/** Disks have PCI slots of their own, one after the other, so that their order is the order of their names. */
+const FIRST_SLOT = 0x10;
+const PREFERRED_BLOCK = 4096;
+/** The kernel's limit, without the 0 at the end. */
+const MAX_SOCKET_PATH = 107;
+/** A machine uses one connection for each disk. */
+const MAX_CONNECTIONS = 4;
+/** Seconds that requests under way may take to end. */
+const PATIENCE = 60;
+
+interface Connection {
+  readonly node: number;
+  readonly socket: Socket;
+  readonly done: Promise<void>;
+}
+
 export class SharedDisks {
-  readonly #directory: string;
+  readonly #options: DiskServerOptions;
   readonly #volumes: Volume[] = [];
   readonly #servers: Server[] = [];
-  /** A node's connections that are not over yet. */
-  readonly #open = new Map<number, Set<Promise<void>>>();
+  readonly #connections = new Set<Connection>();
 
-  private constructor(directory: string) {
-    this.#directory = directory;
+  private constructor(options: DiskServerOptions) {
+    this.#options = options;
   }
 
-  static async open({ directory, nodes, sizes }: SharedDisksOptions): Promise<SharedDisks> {
-    const disks = new SharedDisks(directory);
-    for (const [index, size] of sizes.entries()) {
-      const volume = await Volume.create(disks.#file(index), size);
-      disks.#volumes.push(volume);
-      for (const node of nodes) await disks.#listen(index, volume, node);
+  /** Makes the disks, all zeroes, and listens for the nodes. */
+  static async open(options: DiskServerOptions): Promise<SharedDisks> {
+    const disks = new SharedDisks(options);
+    try {
+      await disks.#open();
+    } catch (error) {
+      await disks.close();
+      throw error instanceof LabError ? error : new LabError(`cannot make the shared disks: ${messageOf(error)}`);
     }
     return disks;
   }
 
-  /** What attaches all disks to this node, as /dev/vda, /dev/vdb and so on. */
+  /** QEMU arguments that attach all disks to this node, in order (/dev/vda, /dev/vdb, ...). */
   qemuArgs(node: number): string[] {
-    return this.#volumes.flatMap((_, index) => {
-      const [name, socket] = [`shared${index}`, this.#socket(index, node).replaceAll(",", ",,")];
-      return [
-        ...["-blockdev", `driver=nbd,node-name=${name},server.type=unix,server.path=${socket}`],
-        ...["-device", `virtio-blk-pci,drive=${name},share-rw=on,write-cache=on,serial=clusterlock-disk${index + 1}`],
-      ];
+    return this.#options.sizes.flatMap((_, index) => {
+      const name = diskName(index);
+      const device = [
+        `virtio-blk-pci,drive=${name},serial=clusterlock-${name},addr=0x${(FIRST_SLOT + index).toString(16)}`,
+        // the guest sees a volatile cache, and flushes it
+        "write-cache=on",
+        // the server offers neither, and QEMU would say yes and do nothing
+        "discard=off,write-zeroes=off",
+      ].join(",");
+      // a comma ends an option's value unless it is doubled
+      const socket = this.#socket(node, index).replaceAll(",", ",,");
+      const blockdev = `driver=nbd,server.type=unix,server.path=${socket},node-name=${name},export=${name}`;
+      return ["-blockdev", blockdev, "-device", device];
     });
   }
 
-  /** The node is off: what becomes of its unflushed writes. Returns how many sectors lost one. */
-  async settle(node: number, losing: Losing, seed: number): Promise<number> {
-    // what it had sent before its end counts as written
-    await this.#over([node]);
-    const lost = await Promise.all(
-      this.#volumes.map(async (volume, index) => volume.settle(node, losing, seed + index)),
-    );
-    return lost.reduce((sum, sectors) => sum + sectors, 0);
+  /**
+   * The node's machine is off, and must not be on again before this resolves. Settles what it had not flushed: the
+   * writes that were answered, and those under way that were not. Returns how many sectors went back to what they held.
+   */
+  async settle(node: number, lose: "none" | "some" | "all", seed: number): Promise<number> {
+    await this.#disconnect((connection) => connection.node === node);
+    const next = random(seed);
+    let lost = 0;
+    try {
+      for (const volume of this.#volumes) {
+        if (lose === "none") await volume.flush(node);
+        else lost += await volume.lose(node, () => lose === "some" && next() < 0.5);
+      }
+    } catch (error) {
+      throw new LabError(`the shared disks could not lose what n${node} had not flushed: ${messageOf(error)}`);
+    }
+    return lost;
   }
 
-  /** To be called when all nodes are off. */
+  /** Ends all connections, and removes files and sockets. */
   async close(): Promise<void> {
-    for (const server of this.#servers) server.close();
-    await this.#over([...this.#open.keys()]);
-    for (const [index, volume] of this.#volumes.entries()) {
-      await volume.close();
-      await rm(this.#file(index), { force: true });
+    const closed = this.#servers.splice(0).map(
+      (server) =>
+        new Promise<void>((resolve) => {
+          server.close(() => {
+            resolve();
+          });
+        }),
+    );
+    await this.#disconnect(() => true);
+    await Promise.all(closed);
+    await Promise.all(this.#volumes.splice(0).map((volume) => volume.close()));
+  }
+
+  async #open(): Promise<void> {
+    const { directory, nodes, sizes } = this.#options;
+    if (sizes.length > MAX_DISKS) throw new LabError(`${sizes.length} disks are too many: ${MAX_DISKS} is the most`);
+    for (const [index, size] of sizes.entries()) {
+      const volume = await Volume.create(path.join(directory, `${diskName(index)}.raw`), size, nodes);
+      this.#volumes.push(volume);
+      for (const node of nodes) await this.#listen(node, index, volume);
     }
   }
 
-  async #over(nodes: readonly number[]): Promise<void> {
-    await Promise.all(nodes.flatMap((node) => [...(this.#open.get(node) ?? [])]));
-  }
-
-  #file(index: number): string {
-    return path.join(this.#directory, `disk${index + 1}.raw`);
-  }
-
-  #socket(index: number, node: number): string {
-    return path.join(this.#directory, `n${node}.disk${index + 1}`);
-  }
-
-  async #listen(index: number, volume: Volume, node: number): Promise<void> {
-    const connections = this.#open.get(node) ?? new Set();
-    this.#open.set(node, connections);
-    const server = net.createServer((socket) => {
-      const served = serveNbd(socket, volume, node).finally(() => connections.delete(served));
-      connections.add(served);
+  async #listen(node: number, index: number, volume: Volume): Promise<void> {
+    const file = this.#socket(node, index);
+    if (Buffer.byteLength(file) > MAX_SOCKET_PATH) throw new LabError(`${file} is too long for a socket: set TMPDIR`);
+    const store = {
+      name: diskName(index),
+      size: volume.size,
+      block: { minimum: SECTOR, preferred: PREFERRED_BLOCK },
+      read: (offset: number, length: number) => volume.read(offset, length),
+      write: (offset: number, pieces: readonly Buffer[], durable: boolean) =>
+        volume.write(node, offset, pieces, durable),
+      flush: () => volume.flush(node),
+    };
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      const connection = { node, socket, done: serveNbd(socket, store) };
+      this.#connections.add(connection);
+      socket.once("close", () => this.#connections.delete(connection));
     });
-    this.#servers.push(server);
+    server.maxConnections = MAX_CONNECTIONS;
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(this.#socket(index, node), resolve);
+      server.listen(file, resolve);
     });
+    this.#servers.push(server);
   }
+
+  async #disconnect(which: (connection: Connection) => boolean): Promise<void> {
+    const ending = [...this.#connections].filter(which);
+    for (const { socket } of ending) socket.destroy();
+    const ended = Promise.all(ending.map(({ done }) => done));
+    await within(PATIENCE, "requests to the shared disks", new AbortController().signal, ended);
+  }
+
+  #socket(node: number, index: number): string {
+    return path.join(this.#options.directory, `n${node}.${diskName(index)}`);
+  }
+}
+
+function diskName(index: number): string {
+  return `disk${index + 1}`;
 }

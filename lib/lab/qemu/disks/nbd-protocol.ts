@@ -1,126 +1,182 @@
-// The network block device protocol, as far as QEMU speaks it: fixed newstyle negotiation and simple replies. (The NBD
-// project's doc/proto.md. Numbers are big-endian.)
+// The words of the NBD protocol that the server needs: fixed newstyle handshake, simple replies. All numbers are
+// big-endian. The protocol is described in doc/proto.md of the NetworkBlockDevice/nbd project.
 
-const MAGIC = Buffer.from("NBDMAGIC");
-const OPTION_MAGIC = Buffer.from("IHAVEOPT");
+/** The client broke the protocol, and nothing that follows on its connection can be understood. */
+export class NbdProtocolError extends Error {
+  override readonly name = "NbdProtocolError";
+}
+
+/** The largest payload that every client and server must handle. */
+export const MAX_PAYLOAD: number = 32 * 1024 * 1024;
+/** The longest option: a name of 4096 bytes and what comes with it, generously. */
+const MAX_OPTION = 16 * 1024;
+
+const OPTION_MAGIC = 0x49484156454f5054n; // "IHAVEOPT"
+const GREETING_MAGIC = 0x4e42444d41474943n; // "NBDMAGIC"
+const OPTION_REPLY_MAGIC = 0x0003e889045565a9n;
+const REQUEST_MAGIC = 0x25609513;
+const REPLY_MAGIC = 0x67446698;
+
 const FIXED_NEWSTYLE = 1;
 const NO_ZEROES = 2;
-
-export const GREETING: Buffer = Buffer.concat([MAGIC, OPTION_MAGIC, u16(FIXED_NEWSTYLE | NO_ZEROES)]);
-
-export const CLIENT_FLAGS_LENGTH = 4;
-
-export function wantsNoZeroes(flags: Buffer): boolean {
-  return (flags.readUInt32BE() & NO_ZEROES) !== 0;
-}
-
-export const OPTION = { exportName: 1, abort: 2, list: 3, info: 6, go: 7 } as const;
-export const OPTION_HEADER_LENGTH = 16;
-/** An export's name has at most 4096 bytes. */
-const MAX_OPTION_LENGTH = 8192;
-
-export class ProtocolError extends Error {
-  override readonly name = "ProtocolError";
-}
-
-export function optionHeader(data: Buffer): { option: number; length: number } {
-  const length = data.readUInt32BE(12);
-  if (!data.subarray(0, 8).equals(OPTION_MAGIC) || length > MAX_OPTION_LENGTH) throw new ProtocolError("no option");
-  return { option: data.readUInt32BE(8), length };
-}
-
-const REPLY = { ack: 1, server: 2, info: 3, unsupported: 2 ** 31 + 1 } as const;
-const REPLY_MAGIC = Buffer.from("0003e889045565a9", "hex");
-
-function optionReply(option: number, type: number, data: Buffer = Buffer.alloc(0)): Buffer {
-  return Buffer.concat([REPLY_MAGIC, u32(option), u32(type), u32(data.length), data]);
-}
 
 const HAS_FLAGS = 1;
 const SEND_FLUSH = 4;
 const SEND_FUA = 8;
 const EXPORT_FLAGS = HAS_FLAGS | SEND_FLUSH | SEND_FUA;
 
-export const SECTOR_BYTES = 512;
-export const MAX_PAYLOAD: number = 32 * 1024 * 1024;
-const PREFERRED = 4096;
-const INFO = { export: 0, blockSize: 3 } as const;
+export const OPTION = { EXPORT_NAME: 1, ABORT: 2, LIST: 3, INFO: 6, GO: 7 } as const;
 
-/** The answer to an option, whatever name of an export it gives: there is one on each socket. */
-export function answerOption(option: number, size: number): Buffer {
-  switch (option) {
-    case OPTION.info:
-    case OPTION.go:
-      return Buffer.concat([
-        optionReply(option, REPLY.info, Buffer.concat([u16(INFO.export), u64(size), u16(EXPORT_FLAGS)])),
-        optionReply(
-          option,
-          REPLY.info,
-          Buffer.concat([u16(INFO.blockSize), u32(SECTOR_BYTES), u32(PREFERRED), u32(MAX_PAYLOAD)]),
-        ),
-        optionReply(option, REPLY.ack),
-      ]);
-    case OPTION.list:
-      return Buffer.concat([optionReply(option, REPLY.server, u32(0)), optionReply(option, REPLY.ack)]);
-    case OPTION.abort:
-      return optionReply(option, REPLY.ack);
-    default:
-      return optionReply(option, REPLY.unsupported);
-  }
+export const REPLY = {
+  ACK: 1,
+  SERVER: 2,
+  INFO: 3,
+  ERR_UNSUP: 0x80000001,
+  ERR_INVALID: 0x80000003,
+  ERR_UNKNOWN: 0x80000006,
+} as const;
+
+const INFO_EXPORT = 0;
+const INFO_BLOCK_SIZE = 3;
+
+export const COMMAND = { READ: 0, WRITE: 1, DISCONNECT: 2, FLUSH: 3 } as const;
+
+export const COMMAND_FUA = 1;
+
+export const STATUS = { OK: 0, EIO: 5, EINVAL: 22, ENOSPC: 28 } as const;
+
+export interface Export {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  /** The smallest unit, and what the client had better use. */
+  readonly block: { readonly minimum: number; readonly preferred: number };
 }
 
-/** The answer to the one option that has an answer of its own form. */
-export function answerExportName(size: number, noZeroes: boolean): Buffer {
-  return Buffer.concat([u64(size), u16(EXPORT_FLAGS), Buffer.alloc(noZeroes ? 0 : 124)]);
-}
-
-export const COMMAND = { read: 0, write: 1, disconnect: 2, flush: 3 } as const;
+export const CLIENT_FLAGS_LENGTH = 4;
+export const OPTION_LENGTH = 16;
 export const REQUEST_LENGTH = 28;
-const REQUEST_MAGIC = 0x25609513;
-const FUA = 1;
+
+export function greeting(): Buffer {
+  const bytes = Buffer.alloc(18);
+  bytes.writeBigUInt64BE(GREETING_MAGIC, 0);
+  bytes.writeBigUInt64BE(OPTION_MAGIC, 8);
+  bytes.writeUInt16BE(FIXED_NEWSTYLE | NO_ZEROES, 16);
+  return bytes;
+}
+
+export function decodeClientFlags(bytes: Buffer): { readonly noZeroes: boolean } {
+  const flags = bytes.readUInt32BE(0);
+  if ((flags & ~(FIXED_NEWSTYLE | NO_ZEROES)) !== 0) throw new NbdProtocolError(`client flags 0x${flags.toString(16)}`);
+  return { noZeroes: (flags & NO_ZEROES) !== 0 };
+}
+
+/** The head of an option; so many bytes of data follow. */
+export function decodeOption(bytes: Buffer): { readonly option: number; readonly length: number } {
+  if (bytes.readBigUInt64BE(0) !== OPTION_MAGIC) throw new NbdProtocolError("not an option");
+  const length = bytes.readUInt32BE(12);
+  if (length > MAX_OPTION) throw new NbdProtocolError(`an option of ${length} bytes`);
+  return { option: bytes.readUInt32BE(8), length };
+}
+
+export function optionReply(option: number, type: number, data: Buffer = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(20);
+  head.writeBigUInt64BE(OPTION_REPLY_MAGIC, 0);
+  head.writeUInt32BE(option, 8);
+  head.writeUInt32BE(type, 12);
+  head.writeUInt32BE(data.length, 16);
+  return Buffer.concat([head, data]);
+}
+
+/** The name that OPTION.INFO or OPTION.GO asks for; undefined when the data is no such thing. */
+export function decodeInfoRequest(data: Buffer): string | undefined {
+  if (data.length < 6) return undefined;
+  const nameLength = data.readUInt32BE(0);
+  if (nameLength > data.length - 6) return undefined;
+  // which information the client would like follows; it gets all there is
+  const wishes = data.readUInt16BE(4 + nameLength);
+  if (data.length !== 6 + nameLength + 2 * wishes) return undefined;
+  return data.toString("utf8", 4, 4 + nameLength);
+}
+
+/** The answers to OPTION.INFO and OPTION.GO. */
+export function infoReplies(option: number, target: Export): Buffer {
+  const size = Buffer.alloc(12);
+  size.writeUInt16BE(INFO_EXPORT, 0);
+  size.writeBigUInt64BE(BigInt(target.size), 2);
+  size.writeUInt16BE(EXPORT_FLAGS, 10);
+  const block = Buffer.alloc(14);
+  block.writeUInt16BE(INFO_BLOCK_SIZE, 0);
+  block.writeUInt32BE(target.block.minimum, 2);
+  block.writeUInt32BE(target.block.preferred, 6);
+  block.writeUInt32BE(MAX_PAYLOAD, 10);
+  return Buffer.concat([
+    optionReply(option, REPLY.INFO, size),
+    optionReply(option, REPLY.INFO, block),
+    optionReply(option, REPLY.ACK),
+  ]);
+}
+
+/** The answers to OPTION.LIST. */
+export function listReplies(target: Export): Buffer {
+  const name = Buffer.from(target.name);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(name.length);
+  return Buffer.concat([
+    optionReply(OPTION.LIST, REPLY.SERVER, Buffer.concat([length, name])),
+    optionReply(OPTION.LIST, REPLY.ACK),
+  ]);
+}
+
+/** The answer to OPTION.EXPORT_NAME. */
+export function exportReply(target: Export, noZeroes: boolean): Buffer {
+  const bytes = Buffer.alloc(noZeroes ? 10 : 134);
+  bytes.writeBigUInt64BE(BigInt(target.size), 0);
+  bytes.writeUInt16BE(EXPORT_FLAGS, 8);
+  return bytes;
+}
 
 export interface Request {
+  readonly flags: number;
   readonly command: number;
-  readonly durable: boolean;
-  readonly cookie: Buffer;
+  readonly cookie: bigint;
   readonly offset: number;
   readonly length: number;
 }
 
-export function parseRequest(data: Buffer): Request {
-  const length = data.readUInt32BE(24);
-  if (data.readUInt32BE() !== REQUEST_MAGIC || length > MAX_PAYLOAD) throw new ProtocolError("no request");
-  return {
-    durable: (data.readUInt16BE(4) & FUA) !== 0,
-    command: data.readUInt16BE(6),
-    cookie: data.subarray(8, 16),
-    // beyond 2^53 it is beyond any disk, too
-    offset: Number(data.readBigUInt64BE(16)),
-    length,
+export function decodeRequest(bytes: Buffer): Request {
+  if (bytes.readUInt32BE(0) !== REQUEST_MAGIC) throw new NbdProtocolError("not a request");
+  const request = {
+    flags: bytes.readUInt16BE(4),
+    command: bytes.readUInt16BE(6),
+    cookie: bytes.readBigUInt64BE(8),
+    // what a double cannot hold exactly is beyond the end of every disk
+    offset: Number(bytes.readBigUInt64BE(16)),
+    length: bytes.readUInt32BE(24),
   };
+  // there is no way past a payload that nobody wants to hold
+  if (request.command === COMMAND.WRITE && request.length > MAX_PAYLOAD) {
+    throw new NbdProtocolError(`a write of ${request.length} bytes`);
+  }
+  return request;
 }
 
-export const ERROR = { none: 0, io: 5, invalid: 22, noSpace: 28 } as const;
-const SIMPLE_REPLY_MAGIC = 0x67446698;
-
-export function reply(cookie: Buffer, error: number): Buffer {
-  return Buffer.concat([u32(SIMPLE_REPLY_MAGIC), u32(error), cookie]);
+/** What is wrong with a request for this export; STATUS.OK when nothing is. */
+export function checkRequest({ flags, command, offset, length }: Request, target: Export): number {
+  if ((flags & ~COMMAND_FUA) !== 0) return STATUS.EINVAL;
+  if (command === COMMAND.FLUSH) return STATUS.OK;
+  if (command !== COMMAND.READ && command !== COMMAND.WRITE) return STATUS.EINVAL;
+  const { minimum } = target.block;
+  if (length === 0 || length > MAX_PAYLOAD || offset % minimum !== 0 || length % minimum !== 0) return STATUS.EINVAL;
+  if (offset + length > target.size) return command === COMMAND.WRITE ? STATUS.ENOSPC : STATUS.EINVAL;
+  return STATUS.OK;
 }
 
-function u16(value: number): Buffer {
-  const data = Buffer.alloc(2);
-  data.writeUInt16BE(value);
-  return data;
-}
-
-function u32(value: number): Buffer {
-  const data = Buffer.alloc(4);
-  data.writeUInt32BE(value);
-  return data;
-}
-
-function u64(value: number): Buffer {
-  const data = Buffer.alloc(8);
-  data.writeBigUInt64BE(BigInt(value));
-  return data;
+/** The head of a simple reply; the data of a read follows. */
+export function replyHead(cookie: bigint, status: number): Buffer {
+  const bytes = Buffer.alloc(16);
+  bytes.writeUInt32BE(REPLY_MAGIC, 0);
+  bytes.writeUInt32BE(status, 4);
+  bytes.writeBigUInt64BE(cookie, 8);
+  return bytes;
 }

@@ -1,5 +1,6 @@
-/** Numbers in [0, 1) that follow from a seed (mulberry32). */
-export function dice(seed: number): () => number {
+// mulberry32: a small generator of numbers in 0..1 that are the same for the same seed on every machine.
+
+export function random(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
