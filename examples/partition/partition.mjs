@@ -16,7 +16,8 @@ import { readJournal } from "./journal.mjs";
 
 const PROGRAM = fileURLToPath(new URL("leader.mjs", import.meta.url));
 const PATIENCE = 90_000; // milliseconds for one step: enough for an emulated machine that shares its processors
-const { values } = parseArgs({ options: { fencing: { type: "string", default: "on" } } });
+// --kernel DIR: as clusterlock lab run has it
+const { values } = parseArgs({ options: { fencing: { type: "string" }, kernel: { type: "string" } } });
 
 const began = performance.now();
 function tell(text) {
@@ -107,7 +108,7 @@ async function story(cluster) {
 
 const out = await mkdtemp(path.join(os.tmpdir(), "partition-"));
 try {
-  const cluster = await up({ nodes: 2, stack: "dlm", fencing: values.fencing, log: out, onProgress: hear });
+  const cluster = await up({ nodes: 2, stack: "dlm", ...values, log: out, onProgress: hear });
   try {
     await story(cluster);
   } finally {

@@ -6,6 +6,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 
+/** Booted instead of the host's, when set: a directory with an unpacked kernel package. */
+const KERNEL = process.env.CLUSTERLOCK_TEST_KERNEL;
 const EXAMPLE = path.resolve(__dirname, "../../examples/partition/partition.mjs");
 
 describe("examples/partition", function () {
@@ -21,7 +23,7 @@ describe("examples/partition", function () {
 
   /** Its files, and the lab's, go to a directory of this test. */
   async function run(...args: string[]): Promise<{ code: number; story: string }> {
-    const child = spawn(process.execPath, [EXAMPLE, ...args], {
+    const child = spawn(process.execPath, [EXAMPLE, ...(KERNEL ? ["--kernel", KERNEL] : []), ...args], {
       env: { ...process.env, TMPDIR: temp },
       stdio: ["ignore", "pipe", "inherit"],
       timeout: 240_000,
