@@ -57,7 +57,8 @@ export type Link = readonly [number, number];
 
 export interface NodeStatus {
   readonly node: number;
-  readonly state: "booting" | "up" | "frozen" | "off";
+  /** "failed": it is on, and its stack did not come up. */
+  readonly state: "booting" | "up" | "failed" | "frozen" | "off";
   /** How it went off, when it did; null otherwise, and when it was never on. */
   readonly lost: Loss | null;
   /** For a person: who fenced it, what it said at the end, why its stack is not up. */

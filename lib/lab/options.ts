@@ -5,6 +5,7 @@ import path from "node:path";
 import type { Stack } from "./cluster";
 import { STACKS } from "./cluster";
 import { LabOptionError } from "./errors";
+import { MAX_DISKS, parseSize } from "./qemu/disks/size";
 
 export interface LabOptions {
   /** 1..8, default 2 */
@@ -54,7 +55,6 @@ export const MAX_NODES = 8;
 const MIN_MEMORY = 256;
 const MAX_MEMORY = 1024 * 1024;
 const MAX_CPUS = 64;
-const MAX_DISKS = 8;
 
 export function planLab(options: LabOptions): LabPlan {
   const stack = stackName(options.stack ?? "dlm");
@@ -103,22 +103,9 @@ export function labName(name: string): string {
   throw new LabOptionError(`name: "${name}" is not 1 to 32 letters, digits, ".", "_" or "-"`);
 }
 
-const UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
-const MIN_DISK = 2 ** 20;
-const MAX_DISK = 2 ** 40;
-const DISK_STEP = 4096;
-
 function diskSizes(sizes: readonly (string | number)[]): number[] {
   if (sizes.length > MAX_DISKS) throw new LabOptionError(`disk: ${sizes.length} are more than ${MAX_DISKS}`);
-  return sizes.map(diskSize);
-}
-
-/** Bytes from a number of them, or from a number with a binary unit. */
-export function diskSize(size: string | number): number {
-  const [, digits, unit = ""] = /^(\d{1,15})([KMGT]?)$/.exec(String(size)) ?? [];
-  const bytes = digits === undefined ? NaN : Number(digits) * (UNITS[unit] ?? NaN);
-  if (bytes >= MIN_DISK && bytes <= MAX_DISK && bytes % DISK_STEP === 0) return bytes;
-  throw new LabOptionError(`disk: "${size}" is not a size in 1M..1T, in steps of 4K, such as 64M or 1G`);
+  return sizes.map((size) => parseSize(String(size)));
 }
 
 function directory(what: string, name: string | undefined): string | undefined {

@@ -117,7 +117,8 @@ start_fs_dlm() {
   start corosync
   kernel_file_systems
   modprobe dlm
-  wait_for "a quorum of $CLUSTERLOCK_ONLINE corosync nodes" quorate
+  wait_for "a quorum of the $CLUSTERLOCK_NODES corosync nodes ($CLUSTERLOCK_ONLINE were on)" quorate
+  # the lab goes by this: from here on, a node can be fenced for what it does
   step "quorate, starting dlm_controld"
   start dlm
   wait_for "dlm_controld to name $CLUSTERLOCK_ONLINE nodes to the kernel" comms_complete

@@ -126,6 +126,48 @@ describe("lab: faults", function () {
     await cluster.start(3);
   });
 
+  describe("a node's fence agent", () => {
+    const AGENT = path.resolve(__dirname, "../../scripts/lab/fence-agent");
+    const fence = async (victim: string): Promise<string> =>
+      sh(1, `printf 'node=x\\nplug=${victim}\\n' | ${AGENT} 2>&1; echo " $?"`);
+    const state = async (node: number): Promise<string> => {
+      const found = (await cluster.status()).nodes[node - 1]!;
+      return `${found.state} ${found.lost ?? ""}`.trim();
+    };
+
+    it("has a frozen node off before it says so", async () => {
+      await cluster.freeze(3);
+      const running = cluster.exec(3, ["true"]);
+      assert.equal(await fence("3"), " 0\n");
+      assert.equal(await state(3), "off fenced");
+      assert.equal((await running.exit).lost, "fenced");
+      // it is off, so that is done
+      assert.equal(await fence("3"), " 0\n");
+    });
+
+    it("lets a node boot that was off before", async () => {
+      const boot = cluster.start(3);
+      assert.equal(await fence("3"), " 0\n");
+      await boot;
+      assert.equal(await state(3), "up");
+    });
+
+    it("has a node off whose boot has failed", async () => {
+      await cluster.kill(3);
+      await assert.rejects(cluster.start(3, { timeout: 500 }), /waited 0.5 s for n3 to boot in vain/);
+      assert.equal(await state(3), "failed");
+      await assert.rejects(cluster.start(3), /its stack did not come up: kill it first/);
+      assert.equal(await fence("3"), " 0\n");
+      assert.equal(await state(3), "off fenced");
+      await cluster.start(3);
+    });
+
+    it("fails when there is no such node", async () => {
+      assert.match(await fence("4"), /^fence-agent: there is no node 4 in this cluster\n 1\n$/);
+      assert.match(await fence("x"), / 1\n$/);
+    });
+  });
+
   it("another process of this machine has the same verbs", async () => {
     const found = await attach(name);
     await found.partition([[1], [2, 3]]);

@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { text } from "node:stream/consumers";
 
-import { up } from "../../lib/lab";
-
+import { openCluster } from "./support/cluster";
 import { assertNothingLeft, lab, labRun, processesOf } from "./support/lab-run";
 
 describe("lab: its beginning and its end", function () {
@@ -79,7 +78,7 @@ describe("lab: its beginning and its end", function () {
   });
 
   it("a caller that does nothing for eight seconds is no partition", async () => {
-    await using cluster = await up({ nodes: 2, stack: "dlm" });
+    await using cluster = await openCluster({ nodes: 2, stack: "dlm" });
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 8000);
     const read = async (command: string): Promise<string> => text(cluster.exec(1, ["sh", "-c", command]).stdout);
     assert.match(await read("corosync-quorumtool -s"), /^Nodes: +2$/m);

@@ -6,8 +6,9 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 
 import type { Cluster, NodeProcess } from "../../lib/lab";
-import { LabOptionError, runOn, up } from "../../lib/lab";
+import { LabOptionError, runOn } from "../../lib/lab";
 
+import { openCluster } from "./support/cluster";
 import { assertNothingLeft, CLI, labRun, processesOf } from "./support/lab-run";
 
 const MODULES =
@@ -35,7 +36,7 @@ describe("lab", function () {
 
     before(async () => {
       own = mkdtempSync("/tmp/clt-");
-      cluster = await up({ log: own, onProgress: (line) => progress.push(line) });
+      cluster = await openCluster({ log: own, onProgress: (line) => progress.push(line) });
     });
     after(async () => {
       await cluster.down();

@@ -40,7 +40,7 @@ export async function labUp(args: readonly string[]): Promise<number> {
   const options = labOptions(values);
   return interruptible(async (signal) => {
     await using cluster = await up({ ...options, keep: true, signal, onProgress: say });
-    say(`up, until clusterlock lab down: ${cluster.nodes.length} nodes, stack ${cluster.stack}`);
+    say(`up until clusterlock lab down: nodes ${cluster.nodes.join(", ")}, stack ${cluster.stack}`);
     return OK;
   });
 }

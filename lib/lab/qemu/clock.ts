@@ -3,7 +3,7 @@
 import type { ControlChannel } from "../agent/channel";
 
 const CLOSE_ENOUGH_MS = 5;
-const TRIES = 10;
+const TRIES = 25;
 
 /** Returns the offset that remained, in ms. */
 export async function setClock(channel: ControlChannel, signal: AbortSignal): Promise<number> {

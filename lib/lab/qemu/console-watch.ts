@@ -32,6 +32,11 @@ export class ConsoleWatch {
     return this.#trouble ?? this.#tail;
   }
 
+  /** The line by which the kernel began to tell of its end. */
+  get trouble(): string | undefined {
+    return this.#trouble?.find((line) => TROUBLE.test(line));
+  }
+
   /** What the node said when it fenced itself. */
   get selfFencing(): string | undefined {
     return this.#selfFencing;

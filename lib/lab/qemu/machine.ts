@@ -69,7 +69,8 @@ export class Machine {
   }
 
   #ownEnd(reason: string): MachineEnd {
-    const { selfFencing } = this.console;
-    return selfFencing === undefined ? { how: "died", reason } : { how: "fenced", reason: `itself: ${selfFencing}` };
+    const { selfFencing, trouble } = this.console;
+    if (selfFencing !== undefined) return { how: "fenced", reason: `itself: ${selfFencing}` };
+    return { how: "died", reason: trouble ?? reason };
   }
 }

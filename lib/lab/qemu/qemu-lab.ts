@@ -34,7 +34,7 @@ export interface LabParts {
 /** One node's place in the cluster; its power may come and go. */
 interface Place {
   readonly number: number;
-  state: "booting" | "up" | "off";
+  state: "booting" | "up" | "failed" | "off";
   frozen: boolean;
   lost: NodeStatus["lost"];
   detail: string;
@@ -118,6 +118,7 @@ export class QemuLab {
 
   async start(node: number, { timeout }: StartOptions = {}): Promise<void> {
     const place = this.#place(node);
+    if (place.state === "failed") throw new LabError(`n${node} is on, but its stack did not come up: kill it first`);
     if (place.state !== "off") throw new LabError(`n${node} is on already (${place.state})`);
     if (this.#ending !== undefined) throw new LabError("the lab is ending");
     place.state = "booting";
@@ -133,12 +134,10 @@ export class QemuLab {
       await place.power?.setClock(patience, signal);
       place.state = "up";
     } catch (error) {
-      // it stays as it is, for a person to look at
+      // one that is on stays so, for a person to look at
+      place.state = place.power?.on === true ? "failed" : "off";
+      if (place.state === "off") place.power?.close();
       place.detail = messageOf(error);
-      if (place.power?.on !== true) {
-        place.state = "off";
-        place.power?.close();
-      }
       throw error;
     }
   }
@@ -240,9 +239,8 @@ export class QemuLab {
   /** Resolves when the victim is off: not before its locks may be given to others. */
   async #fence(victim: number, by: number): Promise<void> {
     const place = this.#place(victim);
-    // One that boots is meant as it was before: that it was off is enough, and the new one is not to suffer. (It cannot
-    // have taken part yet; should it just have begun to, it fences the asker as the asker does it, and gets no lock before.)
-    if (place.state === "booting") return;
+    // one that boots and has not taken part yet is meant as it was before: that was off
+    if (place.state === "booting" && place.power?.takesPart !== true) return;
     await this.#cut(place, { how: "fenced", reason: `by n${by}` }, "none", 1);
   }
 

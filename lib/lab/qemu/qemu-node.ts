@@ -14,6 +14,9 @@ import type { MachineEnd } from "./machine";
 import { Machine } from "./machine";
 import type { Switch } from "./switch";
 
+/** What scripts/guest/fs-dlm.sh says before it starts dlm_controld. */
+const TAKES_PART = /starting dlm_controld/;
+
 export interface StackSetup {
   readonly stack: string;
   /** Parameters of the scripts in scripts/guest. */
@@ -30,6 +33,7 @@ export class QemuNode {
   #machine: Machine | undefined;
   #reachable = false;
   #on = false;
+  #takesPart = false;
 
   constructor(number: number, onStep: (step: string) => void, hooks: ChannelHooks) {
     this.number = number;
@@ -40,6 +44,11 @@ export class QemuNode {
   /** Its agent has spoken. */
   get reachable(): boolean {
     return this.#reachable;
+  }
+
+  /** It may be known to the others' dlm_controld, as its own has been started or is about to be. */
+  get takesPart(): boolean {
+    return this.#takesPart;
   }
 
   /** Its machine is on. */
@@ -112,7 +121,10 @@ export class QemuNode {
     for (const name of ["network.sh", `stack-${setup.stack}.sh`]) {
       const start = (argv: readonly string[]): NodeProcess => this.channel.exec({ argv, cwd: "/", env: setup.env });
       try {
-        await runGuestScript(name, start, this.#onStep);
+        await runGuestScript(name, start, (step) => {
+          this.#takesPart ||= TAKES_PART.test(step);
+          this.#onStep(step);
+        });
       } catch (error) {
         throw error instanceof LabError ? new LabError(`n${this.number}: ${error.message}`) : error;
       }

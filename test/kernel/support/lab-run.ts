@@ -27,11 +27,17 @@ export function labRun(tmp: string, args: readonly string[], env: NodeJS.Process
 }
 
 /** The same for any verb. */
-export function lab(tmp: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
-  const child = spawn(process.execPath, [CLI, "lab", ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, TMPDIR: tmp, ...env },
-  });
+export function lab(tmp: string, [verb = "", ...args]: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
+  const { CLUSTERLOCK_TEST_KERNEL: kernel = "" } = process.env;
+  const boots = verb === "run" || verb === "up";
+  const child = spawn(
+    process.execPath,
+    [CLI, "lab", verb, ...(boots && kernel !== "" ? ["--kernel", kernel] : []), ...args],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, TMPDIR: tmp, ...env },
+    },
+  );
   let stdout = "";
   let stderr = "";
   const waiting: { part: string; resolve: () => void }[] = [];

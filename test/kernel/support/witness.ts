@@ -26,7 +26,7 @@ export class Witness {
     this.#name = name;
   }
 
-  start(node: number, holdMs = 60): void {
+  start(node: number, holdMs = 150): void {
     const child = this.#cluster.exec(node, [process.execPath, PROGRAM, this.#name, String(holdMs)]);
     child.stdout.resume();
     child.stderr.pipe(process.stderr);
@@ -66,7 +66,7 @@ export class Witness {
 }
 
 /** The clocks of nodes agree within this. */
-const CLOCK_MS = 20;
+const CLOCK_MS = 50;
 
 /** Pairs of holds of different nodes that overlap in time; a hold without an end ended with its node's power. */
 export function overlaps(holds: readonly Hold[], off: ReadonlyMap<number, number>): [Hold, Hold][] {

@@ -4,7 +4,8 @@ import net from "node:net";
 import path from "node:path";
 
 import { LabError, LabOptionError } from "../../../lib/lab/errors";
-import { MAX_DISKS, parseSize, SharedDisks } from "../../../lib/lab/qemu/disks/disks";
+import { SharedDisks } from "../../../lib/lab/qemu/disks/disks";
+import { MAX_DISKS, parseSize } from "../../../lib/lab/qemu/disks/size";
 import { random } from "../../../lib/lab/qemu/disks/random";
 import { seed } from "../../kernel/support/seed";
 import { CMD, FUA, NbdClient, SECTOR } from "./disks-nbd-client";

@@ -9,10 +9,9 @@ import { LabError, messageOf } from "../../errors";
 import { within } from "../../waiting";
 import { serveNbd } from "./nbd-server";
 import { random } from "./random";
+import { MAX_DISKS } from "./size";
 import { SECTOR } from "./versions";
 import { Volume } from "./volume";
-
-export { parseSize } from "./size";
 
 export interface DiskServerOptions {
   /** For sockets and files. */
@@ -21,8 +20,6 @@ export interface DiskServerOptions {
   /** Bytes, multiples of 512. */
   readonly sizes: readonly number[];
 }
-
-export const MAX_DISKS = 8;
 
 /** Disks have PCI slots of their own, one after the other, so that their order is the order of their names. */
 const FIRST_SLOT = 0x10;

@@ -2,6 +2,8 @@
 
 import { LabOptionError } from "../../errors";
 
+export const MAX_DISKS = 8;
+
 const KIB = 1024;
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: KIB, M: KIB ** 2, G: KIB ** 3, T: KIB ** 4 };
 const MIN = KIB ** 2;
