@@ -16,7 +16,7 @@ export type {
 } from "./cluster";
 export { STACKS } from "./cluster";
 export { LabError, LabOptionError } from "./errors";
-export { runningLabs } from "./client/find";
+export { runningLabs } from "./labs";
 export { cleanCache } from "./image/clean";
 export { fetchKernel } from "./image/fetch-kernel";
 export type { SshOptions } from "./ssh/connect";

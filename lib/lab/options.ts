@@ -4,8 +4,8 @@ import path from "node:path";
 
 import type { Stack } from "./cluster";
 import { STACKS } from "./cluster";
+import { MAX_DISKS, parseSize } from "./disk-size";
 import { LabOptionError } from "./errors";
-import { MAX_DISKS, parseSize } from "./qemu/disks/size";
 
 export interface LabOptions {
   /** 1..8, default 2 */

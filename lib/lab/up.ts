@@ -1,7 +1,7 @@
 // The ways to a cluster: begin one, or find one that runs.
 
 import type { Cluster } from "./cluster";
-import { connectToLab } from "./client/find";
+import { connectToLab } from "./labs";
 import { startLab } from "./client/keeper-process";
 import { KeeperConnection, RemoteCluster } from "./client/remote-cluster";
 import type { LabOptions } from "./options";

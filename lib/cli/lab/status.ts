@@ -2,7 +2,7 @@
 
 import type { ClusterStatus } from "../../lab";
 import { attach, cleanCache, runningLabs } from "../../lab";
-import { LAB_VARIABLE } from "../../lab/client/find";
+import { LAB_VARIABLE } from "../../lab/labs";
 import { attachLab } from "../../lab/up";
 import { OK } from "../exit-codes";
 import { UsageError } from "../usage-error";

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
 
 import { LabError, messageOf } from "../errors";
-import { labSocketAnswers } from "../client/find";
+import { labSocketAnswers } from "../labs";
 import { labDirectory, labRoot } from "../paths";
 
 export class RunDir {

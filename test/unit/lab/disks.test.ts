@@ -5,7 +5,7 @@ import path from "node:path";
 
 import { LabError, LabOptionError } from "../../../lib/lab/errors";
 import { SharedDisks } from "../../../lib/lab/qemu/disks/disks";
-import { MAX_DISKS, parseSize } from "../../../lib/lab/qemu/disks/size";
+import { MAX_DISKS, parseSize } from "../../../lib/lab/disk-size";
 import { random } from "../../../lib/lab/qemu/disks/random";
 import { seed } from "../../kernel/support/seed";
 import { CMD, FUA, NbdClient, SECTOR } from "./disks-nbd-client";

@@ -9,7 +9,7 @@ import { LabError, messageOf } from "../../errors";
 import { within } from "../../waiting";
 import { serveNbd } from "./nbd-server";
 import { random } from "./random";
-import { MAX_DISKS } from "./size";
+import { MAX_DISKS } from "../../disk-size";
 import { SECTOR } from "./versions";
 import { Volume } from "./volume";
 

@@ -1,6 +1,6 @@
 // How large a shared disk may be.
 
-import { LabOptionError } from "../../errors";
+import { LabOptionError } from "./errors";
 
 export const MAX_DISKS = 8;
 

@@ -5,8 +5,8 @@ import net from "node:net";
 import { lstat, readdir } from "node:fs/promises";
 import path from "node:path";
 
-import { LabError } from "../errors";
-import { LAB_SOCKET_NAME, labDirectory, labNameOf, labRoot } from "../paths";
+import { LabError } from "./errors";
+import { LAB_SOCKET_NAME, labDirectory, labNameOf, labRoot } from "./paths";
 
 /** What every program in a node of a lab has in its environment: the lab's socket. */
 export const LAB_VARIABLE = "CLUSTERLOCK_LAB";
