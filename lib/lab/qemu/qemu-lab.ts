@@ -315,6 +315,7 @@ export class QemuLab {
 
   async #end(): Promise<void> {
     const { runDir, out, disks } = this.#parts;
+    for (const { boot } of this.#places.values()) boot.abort(new LabError("the lab ended"));
     const powers = [...this.#places.values()].flatMap(({ power }) => power ?? []);
     await Promise.all(powers.map(async (power) => power.cutPower("killed", "the lab ended")));
     for (const power of powers) power.close();
