@@ -3,6 +3,7 @@
 export const OK = 0;
 export const USAGE = 64;
 export const INTERNAL = 70;
+export const IO_ERROR = 74;
 export const LAB_FAILED = 125;
 
 /** What a shell reports of a program that a signal ended, or whose reader went away. */

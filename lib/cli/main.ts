@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
-import { INTERNAL, OK, USAGE } from "./exit-codes";
+import { EXIT_BROKEN_PIPE, INTERNAL, IO_ERROR, OK, USAGE } from "./exit-codes";
 import { lab } from "./lab/lab";
 
 const VERBS: Readonly<Record<string, (args: string[]) => Promise<number>>> = { lab };
@@ -37,10 +37,17 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+// output that nobody takes ends this command in good order; verbs that run longer look for themselves
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    process.exitCode = error.code === "EPIPE" ? EXIT_BROKEN_PIPE : IO_ERROR;
+  });
+}
+
 main(process.argv.slice(2)).then(
   // not exit(): output may still be on its way into a pipe
   (status) => {
-    process.exitCode = status;
+    process.exitCode ??= status;
   },
   (error: unknown) => {
     console.error(error);

@@ -61,6 +61,8 @@ export interface NodeStatus {
   readonly state: "booting" | "up" | "failed" | "frozen" | "off";
   /** How it went off, when it did; null otherwise, and when it was never on. */
   readonly lost: Loss | null;
+  /** The node that had it fenced, or whose program had its power cut. */
+  readonly by: number | null;
   /** For a person: who fenced it, what it said at the end, why its stack is not up. */
   readonly detail: string;
 }

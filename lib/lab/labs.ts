@@ -50,10 +50,20 @@ async function checkedSocket(directory: string): Promise<string> {
   return path.join(directory, LAB_SOCKET_NAME);
 }
 
+const ANSWER_MS = 10_000;
+
 async function connectTo(socket: string, otherwise: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const stream = net.connect(socket);
+    const limit = setTimeout(() => {
+      stream.destroy();
+      reject(new LabError(`${socket} does not answer`));
+    }, ANSWER_MS);
+    stream.once("close", () => {
+      clearTimeout(limit);
+    });
     stream.once("connect", () => {
+      clearTimeout(limit);
       stream.removeAllListeners("error");
       resolve(stream);
     });

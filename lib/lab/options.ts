@@ -6,6 +6,7 @@ import type { Stack } from "./cluster";
 import { STACKS } from "./cluster";
 import { MAX_DISKS, parseSize } from "./disk-size";
 import { LabOptionError } from "./errors";
+import { currentDirectory } from "./paths";
 
 export interface LabOptions {
   /** 1..8, default 2 */
@@ -111,7 +112,12 @@ function diskSizes(sizes: readonly (string | number)[]): number[] {
 function directory(what: string, name: string | undefined): string | undefined {
   if (name === undefined) return undefined;
   if (name === "") throw new LabOptionError(`${what}: the directory's name is empty`);
-  return path.resolve(name);
+  const full = path.isAbsolute(name) ? path.normalize(name) : path.resolve(currentDirectory(), name);
+  // of the kernel's, or the one that every node has a layer of its own over
+  if (what === "log" && /^\/(?:(?:proc|sys)(?:\/.*)?)?$/.test(full)) {
+    throw new LabOptionError(`${what}: nodes cannot write results to ${full}`);
+  }
+  return full;
 }
 
 function wholeNumber(what: string, value: number, min: number, max: number): number {

@@ -58,14 +58,17 @@ export function packageVersion(): string {
 // file systems that every node has its own of
 const NOT_SHARED = /^\/(?:run|dev|proc|sys)(?:\/|$)/;
 
-/** Where programs start in the nodes unless they are told otherwise: here. */
-export function workingDirectory(): string {
-  let directory: string;
+export function currentDirectory(): string {
   try {
-    directory = process.cwd();
+    return process.cwd();
   } catch {
     throw new LabError("the current directory is gone: change to one that exists");
   }
+}
+
+/** Where programs start in the nodes unless they are told otherwise: here. */
+export function workingDirectory(): string {
+  const directory = currentDirectory();
   if (NOT_SHARED.test(directory)) throw new LabError(`nodes do not see ${directory}: change to another directory`);
   return directory;
 }

@@ -14,6 +14,8 @@ import { workingDirectory } from "./paths";
 export const EXIT_TIMEOUT = 124;
 export const EXIT_NODE_DIED = 137;
 
+const MAX_TIMER_MS = 2 ** 31;
+
 export interface CommandOptions {
   /** The program and its arguments. */
   readonly command: readonly string[];
@@ -58,7 +60,7 @@ export async function runOn(
     nodes.map(async (node) => {
       const there = !off.includes(node);
       if (!there) onProgress?.(`n${node} is off`);
-      const status = there ? exitCode(await runOne(cluster, node, options)) : EXIT_NODE_DIED;
+      const status = there ? await statusOf(cluster, node, await runOne(cluster, node, options)) : EXIT_NODE_DIED;
       running.delete(node);
       if (first === 0) first = status;
     }),
@@ -76,7 +78,11 @@ export async function runOn(
 
 function checkCommand(options: CommandOptions, nodes: number): readonly number[] {
   if (options.command[0] === undefined || options.command[0] === "") throw new LabOptionError("command: none is given");
-  if (options.timeout !== undefined && !(options.timeout > 0)) throw new LabOptionError("timeout: not above 0");
+  const { timeout } = options;
+  // a timer that is longer fires at once
+  if (timeout !== undefined && !(timeout > 0 && timeout < MAX_TIMER_MS)) {
+    throw new LabOptionError(`timeout: ${timeout} is not a number of milliseconds in 1..${MAX_TIMER_MS - 1}`);
+  }
   return resolveOn(options.on ?? "all", nodes);
 }
 
@@ -98,9 +104,14 @@ async function runOne(cluster: Cluster, node: number, options: CommandOptions): 
 /** How long nothing has to come from a program that has ended, until its output counts as complete. */
 const GRACE_MS = 2000;
 
+async function statusOf(cluster: Cluster, node: number, status: ExitStatus): Promise<number> {
+  if (status.lost !== "killed") return exitCode(status);
+  // a power cut that the command asked for, from inside the cluster, is no failure of it
+  const { nodes } = await cluster.status();
+  return nodes.some((one) => one.node === node && one.by !== null) ? 0 : EXIT_NODE_DIED;
+}
+
 export function exitCode(status: ExitStatus): number {
-  // the command asked for it
-  if (status.lost === "killed") return 0;
   if (status.lost !== null) return EXIT_NODE_DIED;
   if (status.signal !== null) return 128 + os.constants.signals[status.signal];
   return status.code ?? 0;

@@ -6,6 +6,7 @@ import { startLab } from "./client/keeper-process";
 import { KeeperConnection, RemoteCluster } from "./client/remote-cluster";
 import type { LabOptions } from "./options";
 import { labName, planLab } from "./options";
+import { within } from "./waiting";
 
 export interface UpOptions extends LabOptions {
   /** The cluster goes on when this program has ended, until somebody takes it down. Default: it ends with this program. */
@@ -25,11 +26,17 @@ export async function attach(name?: string): Promise<Cluster> {
   return attachLab(name === undefined ? undefined : labName(name));
 }
 
+const ANSWER_SECONDS = 10;
+
 /** As `attach`, with what only the lab's own tools use. */
 export async function attachLab(name: string | undefined): Promise<RemoteCluster> {
   const stream = await connectToLab(name);
   const connection = new KeeperConnection(stream);
-  const facts = await connection.facts;
+  const { signal } = new AbortController();
+  const facts = await within(ANSWER_SECONDS, "the lab to answer", signal, connection.facts).catch((error: unknown) => {
+    connection.close();
+    throw error;
+  });
   connection.unrefWhenIdle();
   return new RemoteCluster(facts, connection, async () => {
     connection.close();

@@ -8,7 +8,7 @@ import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 
 import type { Cluster } from "../../lib/lab";
-import { attach, LabError, LabOptionError, runningLabs, up } from "../../lib/lab";
+import { attach, LabError, LabOptionError, runningLabs, runOn, up } from "../../lib/lab";
 
 import { openCluster } from "./support/cluster";
 
@@ -211,6 +211,22 @@ describe("lab: faults", function () {
     child.stdin.end();
     const [printed, complaint] = await Promise.all([text(child.stdout), text(child.stderr)]);
     assert.equal(printed, "1,2,3 none\n1\nup,up,up\n", complaint);
+  });
+
+  it("a command fails whose node somebody switches off, and not when it does so itself", async () => {
+    const own = `${process.execPath} ${CLI} lab kill 2`;
+    await runOn(cluster, {
+      command: ["sh", "-c", `[ $CLUSTERLOCK_NODE = 2 ] && sleep 100 || ${own}`],
+      on: [1, 2],
+    }).then((status) => {
+      assert.equal(status, 0);
+    });
+    await cluster.start(2);
+    const other = runOn(cluster, { command: ["sleep", "100"], on: [2] });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await cluster.kill(2);
+    assert.equal(await other, 137);
+    await cluster.start(2);
   });
 
   it("the shell's verbs work in a node, too", async () => {

@@ -27,7 +27,7 @@ describe("lab: its beginning and its end", function () {
   it("ten runs in a row leave no process, socket, mount or directory", async () => {
     const before = mounts();
     for (let run = 0; run < 10; run++) {
-      const args = ["--nodes", "2", "--stack", "none", "--disk", "1M", "--", "true"];
+      const args = ["--nodes", "1", "--stack", "none", "--disk", "1M", "--", "true"];
       const { status, stderr } = await labRun(tmp, args).finished;
       assert.equal(status, 0, stderr);
     }
@@ -48,8 +48,11 @@ describe("lab: its beginning and its end", function () {
     assert.equal(which.status, 125);
     assert.match(which.stderr, /several labs are up \(.*\): say which by --name/);
     assert.equal((await lab(tmp, ["down", "--name", "other"]).finished).status, 0);
-    assert.equal((await lab(tmp, ["exec", "--", "true"]).finished).status, 0);
+    const under = lab(tmp, ["exec", "--", "sh", "-c", "echo runs; sleep 60"]);
+    await under.printed("[n1] runs");
     assert.equal((await lab(tmp, ["down"]).finished).status, 0);
+    // a lab that ends under a command is no success
+    assert.ok([125, 137].includes((await under.finished).status ?? 0));
     await assertNothingLeft(tmp);
     const none = await lab(tmp, ["kill", "1"]).finished;
     assert.equal(none.status, 125);

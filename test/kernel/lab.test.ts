@@ -139,6 +139,16 @@ describe("lab", function () {
       assert.throws(() => cluster.exec(3, ["true"]), LabOptionError);
     });
 
+    it("survives what no system call takes", async () => {
+      for (const cwd of [`/${"x".repeat(300)}`, "/a\0b"]) {
+        assert.equal((await cluster.exec(1, ["true"], { cwd }).exit).code, 127);
+      }
+      const program = cluster.exec(1, ["cat"]);
+      program.kill("SIGINFO");
+      program.stdin.end("still there");
+      assert.equal(await text(program.stdout), "still there");
+    });
+
     it("keeps writes to CLUSTERLOCK_OUT and throws away all others", async () => {
       await script(1, `echo kept >"$CLUSTERLOCK_OUT/from-1"; echo lost >"${own}.not-ours"`);
       assert.equal(readFileSync(path.join(own, "from-1"), "utf8"), "kept\n");

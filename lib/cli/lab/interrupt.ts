@@ -1,6 +1,7 @@
 // Signals to this command, and the loss of its reader, end what it waits for in good order.
 
-import { EXIT_BROKEN_PIPE, EXIT_BY_SIGNAL } from "../exit-codes";
+import { EXIT_BROKEN_PIPE, EXIT_BY_SIGNAL, IO_ERROR } from "../exit-codes";
+import { say } from "./say";
 
 /** The status that the work returns; or, when a signal ended it, what a shell expects then. */
 export async function interruptible(work: (signal: AbortSignal) => Promise<number>): Promise<number> {
@@ -12,7 +13,10 @@ export async function interruptible(work: (signal: AbortSignal) => Promise<numbe
   };
   const handlers = Object.entries(EXIT_BY_SIGNAL).map(([signal, status]) => ({ signal, handler: stopWith(status) }));
   for (const { signal, handler } of handlers) process.on(signal, handler);
-  const onError = stopWith(EXIT_BROKEN_PIPE);
+  const onError = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== "EPIPE") say(`cannot write the output: ${error.message}`);
+    stopWith(error.code === "EPIPE" ? EXIT_BROKEN_PIPE : IO_ERROR)();
+  };
   const streams = [process.stdout, process.stderr];
   for (const stream of streams) stream.on("error", onError);
   try {

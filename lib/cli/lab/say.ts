@@ -1,4 +1,5 @@
 /** One line for the person at the terminal. */
 export function say(line: string): void {
-  process.stderr.write(`clusterlock lab: ${line}\n`);
+  // without a reader there is nobody to tell
+  if (!process.stderr.destroyed) process.stderr.write(`clusterlock lab: ${line}\n`);
 }

@@ -30,7 +30,7 @@ export class AgentProcess {
     this.#id = exec.id;
     this.#send = send;
     this.#forget = forget;
-    if (statSync(exec.cwd, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    if (!isDirectory(exec.cwd)) {
       this.#refuse(`there is no directory ${exec.cwd} on this node`, NOT_FOUND);
       return;
     }
@@ -72,7 +72,11 @@ export class AgentProcess {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.#child?.kill(signal);
+    try {
+      this.#child?.kill(signal);
+    } catch {
+      // a name that this system has no signal for
+    }
   }
 
   #start(exec: Exec, stdio: number[]): ChildProcess {
@@ -135,5 +139,13 @@ export class AgentProcess {
   #forgetIfDone(): void {
     // not while the constructor runs: the agent has yet to remember it
     if (this.#exited && this.#outputs.size === 0) setImmediate(this.#forget);
+  }
+}
+
+function isDirectory(name: string): boolean {
+  try {
+    return statSync(name).isDirectory();
+  } catch {
+    return false;
   }
 }

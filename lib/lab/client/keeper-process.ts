@@ -68,6 +68,8 @@ export async function startLab(
   const onAbort = (): void => {
     fail(signal?.reason as Error);
     connection.lose(signal?.reason as Error);
+    // it may just have become independent of us
+    child.kill("SIGTERM");
     void release();
   };
   signal?.addEventListener("abort", onAbort, { once: true });

@@ -60,7 +60,12 @@ export class KeeperConnection {
     this.facts.catch(() => undefined);
     const decoder = new Decoder<FromKeeper>();
     stream.on("data", (chunk: Buffer) => {
-      for (const message of decoder.push(chunk)) this.#take(message);
+      try {
+        for (const message of decoder.push(chunk)) this.#take(message);
+      } catch {
+        this.lose(new LabError("what answers there is no lab"));
+        this.close();
+      }
     });
     const gone = (): void => {
       this.lose(new LabError("the lab has ended"));

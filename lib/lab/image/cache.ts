@@ -68,7 +68,9 @@ export class Cache {
   // with the lock in hand, whatever is partial belongs to a lab that was killed
   async #removePartial(): Promise<void> {
     for (const name of await readdir(this.root)) {
-      if (name.startsWith(PARTIAL)) await rm(path.join(this.root, name), { recursive: true, force: true });
+      if (!name.startsWith(PARTIAL)) continue;
+      // a tool that outlived its lab may still be writing there; the next lab tries again
+      await rm(path.join(this.root, name), { recursive: true, force: true }).catch(() => undefined);
     }
   }
 

@@ -16,9 +16,15 @@ export async function command(argv: readonly string[], options: CommandOptions):
     stdio: ["ignore", "pipe", "pipe"],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { ...process.env, LC_ALL: "C" },
+    detached: true,
   });
   const stop = (): void => {
-    child.kill("SIGTERM");
+    // a group of its own: it may have started others
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
+    } catch {
+      // it has just ended
+    }
   };
   options.signal.addEventListener("abort", stop, { once: true });
   try {

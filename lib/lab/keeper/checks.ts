@@ -60,6 +60,6 @@ export function checkKill(options: unknown): KillOptions {
 export function checkStart(options: unknown): StartOptions {
   const { timeout } = (options ?? {}) as { timeout?: unknown };
   if (timeout === undefined) return {};
-  if (typeof timeout === "number" && timeout > 0) return { timeout };
-  throw new LabOptionError("timeout: not a number of milliseconds above 0");
+  if (typeof timeout === "number" && timeout > 0 && timeout < 2 ** 31) return { timeout };
+  throw new LabOptionError("timeout: not a number of milliseconds above 0 and below 2^31");
 }

@@ -12,6 +12,8 @@ import { toWire } from "./wire-error";
 export interface ConnectionOptions {
   readonly lab: QemuLab;
   readonly facts: LabFacts;
+  /** The node that the caller is on; undefined for this machine. */
+  readonly from?: number;
   /** The lab is to end, and this process with it. */
   readonly onDown: () => Promise<void>;
 }
@@ -91,11 +93,11 @@ export class Connection {
 
   // the type of what comes over a connection is a claim: node numbers and figures are checked before they do anything
   async #do({ verb, args: [first, second] }: Call): Promise<unknown> {
-    const { lab } = this.#options;
+    const { lab, from } = this.#options;
     const { nodes } = lab;
     switch (verb) {
       case "kill":
-        await lab.kill(checkNode(first, nodes), checkKill(second));
+        await lab.kill(checkNode(first, nodes), checkKill(second), from);
         return undefined;
       case "start":
         await lab.start(checkNode(first, nodes), checkStart(second));

@@ -19,6 +19,7 @@ class Keeper {
   readonly #stop = new AbortController();
   #lab: QemuLab | undefined;
   #kept = false;
+  #booting: Promise<void> = Promise.resolve();
   #ending: Promise<void> | undefined;
 
   run(): void {
@@ -34,9 +35,9 @@ class Keeper {
       const [boot] = decoder.push(chunk);
       if (boot?.t !== "boot") return;
       this.#owner.off("data", onData);
-      this.#boot(boot.plan, boot.keep).catch((error: unknown) => {
+      this.#booting = this.#boot(boot.plan, boot.keep).catch((error: unknown) => {
         this.#tell({ t: "failed", id: null, error: toWire(error) });
-        return this.#end();
+        void this.#end();
       });
     };
     this.#owner.on("data", onData);
@@ -61,7 +62,7 @@ class Keeper {
     const lab = new QemuLab({
       ...parts,
       progress,
-      onTunnel: (stream) => new Connection(stream, common),
+      onTunnel: (stream, from) => new Connection(stream, { ...common, from }),
     });
     this.#lab = lab;
     const common = { lab, facts, onDown: async (): Promise<void> => this.#end() };
@@ -89,6 +90,9 @@ class Keeper {
 
   async #down(): Promise<void> {
     this.#stop.abort();
+    // what prepares an image cleans up after itself
+    const limit = new Promise((resolve) => setTimeout(resolve, PREPARATION_END_MS));
+    await Promise.race([this.#booting, limit]);
     await this.#lab?.down();
     // answers on their way go first; nothing else may keep us
     setImmediate(() => {
@@ -99,6 +103,7 @@ class Keeper {
 }
 
 const LAST_WORDS_MS = 50;
+const PREPARATION_END_MS = 5000;
 
 // a warning of Node's must not end a lab whose beginner, and reader, is gone
 process.stderr.on("error", () => undefined);

@@ -7,7 +7,7 @@ import { cacheRoot } from "../paths";
 import { chooseAccel } from "./accel";
 import { SharedDisks } from "./disks/disks";
 import { checkHost } from "./host";
-import { openOut } from "./out-dir";
+import { leaveOut, openOut } from "./out-dir";
 import type { LabParts } from "./qemu-lab";
 import { RunDir } from "./run-dir";
 
@@ -22,9 +22,16 @@ export async function openParts(
   const image = await openImage({ kernel: plan.kernel, signal, progress });
   const accel = await chooseAccel(image.kernel, signal, progress);
   const out = await openOut(plan.log);
-  const runDir = await RunDir.create(plan.name, out.fresh ? out.path : undefined);
-  const nodes = Array.from({ length: plan.nodes }, (_, index) => index + 1);
-  const disks =
-    plan.disks.length === 0 ? undefined : await SharedDisks.open({ directory: runDir.path, nodes, sizes: plan.disks });
-  return { plan, hardware: { accel, ...image }, out, runDir, disks };
+  let runDir: RunDir | undefined;
+  try {
+    runDir = await RunDir.create(plan.name, out.fresh ? out.path : undefined);
+    const nodes = Array.from({ length: plan.nodes }, (_, index) => index + 1);
+    const { path: directory } = runDir;
+    const disks = plan.disks.length === 0 ? undefined : await SharedDisks.open({ directory, nodes, sizes: plan.disks });
+    return { plan, hardware: { accel, ...image }, out, runDir, disks };
+  } catch (error) {
+    await runDir?.remove();
+    await leaveOut(out);
+    throw error;
+  }
 }

@@ -28,7 +28,7 @@ export interface LabParts {
   readonly disks: SharedDisks | undefined;
   readonly progress: (line: string) => void;
   /** Gets the connections that programs in the nodes make to the lab. */
-  readonly onTunnel: (stream: Duplex) => void;
+  readonly onTunnel: (stream: Duplex, node: number) => void;
 }
 
 /** One node's place in the cluster; its power may come and go. */
@@ -38,6 +38,7 @@ interface Place {
   frozen: boolean;
   lost: NodeStatus["lost"];
   detail: string;
+  by: number | null;
   power: QemuNode | undefined;
   /** Ends a boot that is under way. */
   boot: AbortController;
@@ -112,8 +113,12 @@ export class QemuLab {
     return power.channel.exec(request);
   }
 
-  async kill(node: number, { lose = "none", seed = 1 }: KillOptions = {}): Promise<void> {
-    await this.#cut(this.#place(node), { how: "killed", reason: "power cut on request" }, lose, seed);
+  /** `by`: the node whose program asks for it; undefined for somebody outside. */
+  async kill(node: number, { lose = "none", seed = 1 }: KillOptions, by: number | undefined): Promise<void> {
+    const place = this.#place(node);
+    if (place.state !== "off") place.by = by ?? null;
+    const reason = by === undefined ? "power cut on request" : `power cut on request of n${by}`;
+    await this.#cut(place, { how: "killed", reason }, lose, seed);
   }
 
   async start(node: number, { timeout }: StartOptions = {}): Promise<void> {
@@ -188,11 +193,12 @@ export class QemuLab {
     return {
       driver: `qemu (${this.#parts.hardware.accel}, kernel ${this.#parts.hardware.release})`,
       stack: this.plan.stack,
-      nodes: [...this.#places.values()].map(({ number, state, frozen, lost, detail }) => ({
+      nodes: [...this.#places.values()].map(({ number, state, frozen, lost, detail, by }) => ({
         node: number,
         state: frozen && state !== "off" ? "frozen" : state,
         lost,
         detail,
+        by,
       })),
       partition: this.#partition,
       links: this.#network.faults,
@@ -218,11 +224,13 @@ export class QemuLab {
         this.#say(`n${number} ${((performance.now() - this.#began) / 1000).toFixed(1)} s: ${step}`);
       },
       {
-        onTunnel: this.#parts.onTunnel,
+        onTunnel: (stream) => {
+          this.#parts.onTunnel(stream, number);
+        },
         onFence: async (victim) => this.#fence(victim, number),
       },
     );
-    Object.assign(place, { power, state: "booting", frozen: false, lost: null, detail: "" });
+    Object.assign(place, { power, state: "booting", frozen: false, lost: null, detail: "", by: null });
     const spec = machineSpec(number, this.plan, hardware, out, runDir, {
       logs: this.#logs,
       disks: disks?.qemuArgs(number) ?? [],
@@ -240,8 +248,11 @@ export class QemuLab {
   async #fence(victim: number, by: number): Promise<void> {
     const place = this.#place(victim);
     // one that boots and has not taken part yet is meant as it was before: that was off
-    if (place.state === "booting" && place.power?.takesPart !== true) return;
-    await this.#cut(place, { how: "fenced", reason: `by n${by}` }, "none", 1);
+    if (place.state === "booting" && place.power?.takesPart !== true) await place.settled;
+    else {
+      if (place.state !== "off") place.by = by;
+      await this.#cut(place, { how: "fenced", reason: `by n${by}` }, "none", 1);
+    }
   }
 
   async #cut(place: Place, end: MachineEnd, lose: KillOptions["lose"] & string, seed: number): Promise<void> {
@@ -309,7 +320,7 @@ export class QemuLab {
   #running(node: number): Place & { power: QemuNode } {
     const place = this.#place(node);
     const { power } = place;
-    if (power === undefined || place.state === "off") throw new LabError(`n${node} is off`);
+    if (power?.on !== true) throw new LabError(`n${node} is off`);
     return Object.assign(place, { power });
   }
 
@@ -317,7 +328,7 @@ export class QemuLab {
     const { runDir, out, disks } = this.#parts;
     for (const { boot } of this.#places.values()) boot.abort(new LabError("the lab ended"));
     const powers = [...this.#places.values()].flatMap(({ power }) => power ?? []);
-    await Promise.all(powers.map(async (power) => power.cutPower("killed", "the lab ended")));
+    await Promise.all(powers.map(async (power) => power.cutPower("died", "the lab ended")));
     for (const power of powers) power.close();
     this.#network.close();
     await disks?.close();
@@ -334,6 +345,7 @@ function emptyPlace(number: number): Place {
     frozen: false,
     lost: null,
     detail: "",
+    by: null,
     power: undefined,
     boot: new AbortController(),
     settled: Promise.resolve(),

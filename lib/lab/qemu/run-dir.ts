@@ -1,12 +1,13 @@
 // The temporary directory of one lab: sockets, disks and consoles. Its name is how the lab is found.
 
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
 
 import { LabError, messageOf } from "../errors";
 import { labSocketAnswers } from "../labs";
-import { labDirectory, labRoot } from "../paths";
+import { LAB_SOCKET_NAME, labDirectory, labRoot } from "../paths";
 
 export class RunDir {
   readonly path: string;
@@ -41,6 +42,9 @@ export class RunDir {
   }
 }
 
+/** A lab listens so long after it has made its directory, at the latest. */
+const STARTING_MS = 60_000;
+
 async function claim(name: string): Promise<string> {
   const directory = labDirectory(name);
   const make = async (): Promise<boolean> =>
@@ -52,6 +56,17 @@ async function claim(name: string): Promise<string> {
       },
     );
   if (await make()) return directory;
+  const found = await lstat(directory).catch(() => undefined);
+  if (found !== undefined && found.uid !== process.getuid?.()) {
+    throw new LabError(`${directory} is another user's: take another name`);
+  }
+  if (
+    found !== undefined &&
+    Date.now() - found.ctimeMs < STARTING_MS &&
+    !existsSync(path.join(directory, LAB_SOCKET_NAME))
+  ) {
+    throw new LabError(`another lab named ${name} is starting`);
+  }
   if (await labSocketAnswers(directory)) {
     throw new LabError(`a lab named ${name} is up already: take another name, or end it by clusterlock lab down`);
   }

@@ -170,7 +170,7 @@ export class SshNode {
   }
 
   #status(): NodeStatus {
-    return { node: this.number, state: this.#state, lost: this.#lost, detail: this.#detail };
+    return { node: this.number, state: this.#state, lost: this.#lost, by: null, detail: this.#detail };
   }
 
   get #current(): Session {

@@ -140,6 +140,7 @@ describe("lab: options", () => {
   it("have limits", () => {
     const wrong: LabOptions[] = [
       ...[{ nodes: 9 }, { nodes: NaN }, { cpus: 0 }, { memory: 64 }, { memory: 512.5 }, { log: "" }, { kernel: "" }],
+      ...["/", "/proc/x", "/sys", "/proc/../"].map((log) => ({ log })),
       ...["", "a/b", ".", "x".repeat(33)].map((name) => ({ name })),
       ...["1", "1K", "1M1", "2T", "1.5G", "1000001", "64 M"].map((size) => ({ disks: [size] })),
       { disks: Array.from({ length: 9 }, () => "1M") },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { PassThrough, Writable } from "node:stream";
 
-import type { Cluster, ClusterStatus, ExitStatus, NodeProcess } from "../../../lib/lab/cluster";
+import type { Cluster, ClusterStatus, ExitStatus, NodeStatus, NodeProcess } from "../../../lib/lab/cluster";
 import { LabOptionError } from "../../../lib/lab/errors";
 import type { CommandOptions } from "../../../lib/lab/run";
 import { runOn } from "../../../lib/lab/run";
@@ -31,6 +31,8 @@ class FakeCluster implements Cluster {
     return { stdin: new PassThrough(), stdout, stderr, exit, kill: () => undefined };
   }
 
+  /** What the status says of nodes that are off. */
+  offBy: NodeStatus[] = [];
   readonly kill = nothing;
   readonly start = nothing;
   readonly freeze = nothing;
@@ -47,7 +49,7 @@ class FakeCluster implements Cluster {
   }
 
   async status(): Promise<ClusterStatus> {
-    return Promise.resolve({ driver: "fake", stack: "none", nodes: [], partition: null, links: [] });
+    return Promise.resolve({ driver: "fake", stack: "none", nodes: this.offBy, partition: null, links: [] });
   }
 
   finish(node: number, status: Partial<ExitStatus>): void {
@@ -116,10 +118,19 @@ describe("lab: a command on all nodes", () => {
     assert.equal(await statusOf([[1, { signal: "SIGTERM" }]]), 143);
   });
 
-  it("is 137 for a node that died or was fenced, and nothing for one that was switched off on request", async () => {
+  it("is 137 for a node that died or was fenced, or was switched off by somebody else", async () => {
     assert.equal(await statusOf([[1, { code: 0 }], [2, { lost: "died" }]]), 137); // prettier-ignore
     assert.equal(await statusOf([[1, { code: 0 }], [2, { lost: "fenced" }]]), 137); // prettier-ignore
-    assert.equal(await statusOf([[1, { code: 0 }], [2, { lost: "killed" }]]), 0); // prettier-ignore
+    assert.equal(await statusOf([[1, { code: 0 }], [2, { lost: "killed" }]]), 137); // prettier-ignore
+  });
+
+  it("is 0 for a node that the command itself had switched off", async () => {
+    const cluster = new FakeCluster();
+    const result = runOn(cluster, { ...quiet, on: [2] });
+    await turn();
+    cluster.offBy = [{ node: 2, state: "off", lost: "killed", by: 1, detail: "" }];
+    cluster.finish(2, { lost: "killed" });
+    assert.equal(await result, 0);
   });
 
   it("is 124 when the time is over, and says where it still runs", async () => {
@@ -177,7 +188,9 @@ describe("lab: a command on all nodes", () => {
     await assert.rejects(runOn(cluster, { command: [] }), LabOptionError);
     await assert.rejects(runOn(cluster, { command: [""] }), LabOptionError);
     await assert.rejects(runOn(cluster, { ...quiet, on: [4] }), LabOptionError);
-    await assert.rejects(runOn(cluster, { ...quiet, timeout: 0 }), LabOptionError);
+    for (const timeout of [0, NaN, Infinity, 2 ** 31]) {
+      await assert.rejects(runOn(cluster, { ...quiet, timeout }), LabOptionError);
+    }
     assert.equal(cluster.started.size, 0);
   });
 });
