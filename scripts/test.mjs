@@ -93,7 +93,7 @@ const asked = plan();
 await runSession(async (session) => {
   switch (asked.what) {
     case "unit":
-      await setUp();
+      await setUp("unit");
       return suites(session, ["unit", "native", "lifecycle"]);
     case "kernel":
       await setUp("lab", "drivers");
@@ -102,7 +102,7 @@ await runSession(async (session) => {
       await setUp(...LONG[asked.area].needs);
       return long(session, asked);
     default:
-      await setUp("lab", "drivers", "checks");
+      await setUp("unit", "lab", "drivers", "checks");
       await checks(session);
       return suites(session, Object.keys(SUITES));
   }

@@ -7,6 +7,8 @@ export const GROUPS = {
   // node-gyp is written in Python
   build: { "g++": "g++", make: "make", python3: "python3" },
   checks: { "clang-format": "clang-format", "clang-tidy": "clang-tidy" },
+  // what unit tests run beside the compiler
+  unit: { xz: "xz-utils" },
   // what the tests of the other cluster drivers run; the clusters they run it on are the lab's
   drivers: {
     ssh: "openssh-client",

@@ -61,7 +61,7 @@ describe("set-up", function () {
   const FAILED = "\n0 passed, 1 failed\n";
 
   it("asks a user for just what is missing, with one command, and ends with 69", () => {
-    for (const name of ["make", "apt-get"]) program(name);
+    for (const name of ["make", "xz", "apt-get"]) program(name);
     const { status, stdout, stderr } = setUp("unit", { uid: 1000 });
     assert.equal(
       stderr,
@@ -71,7 +71,7 @@ describe("set-up", function () {
   });
 
   it("asks for nothing of the lab's before tests that run in none", () => {
-    for (const name of ["make", "g++", "python3", "apt-get"]) program(name);
+    for (const name of ["make", "g++", "python3", "xz", "apt-get"]) program(name);
     program("npm", "echo npm broke; exit 3");
     const { status, stdout, stderr } = setUp("unit", { uid: 1000 });
     assert.equal(
@@ -82,7 +82,7 @@ describe("set-up", function () {
   });
 
   it("installs what is missing when it is root", () => {
-    program("make");
+    for (const name of ["make", "xz"]) program(name);
     program("apt-get", `echo "$@" >> "$CALLS"; [ "$1" = update ] || { echo apt broke >&2; exit 100; }`);
     const { status, stdout, stderr, calls } = setUp("unit", { uid: 0 });
     assert.equal(calls, "update\ninstall -y --no-install-recommends g++ python3\n");
@@ -98,7 +98,7 @@ describe("set-up", function () {
     const { status, stderr } = setUp("unit", { uid: 0 });
     assert.equal(
       stderr,
-      "clusterlock: what these Debian packages bring is missing, and so is apt-get: g++ make python3\n",
+      "clusterlock: what these Debian packages bring is missing, and so is apt-get: g++ make python3 xz-utils\n",
     );
     assert.equal(status, 69);
   });
