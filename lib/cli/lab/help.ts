@@ -41,7 +41,7 @@ it, from here and from inside its nodes. Output lines are prefixed [n1], [n2], .
 CMD finds CLUSTERLOCK_NODE, CLUSTERLOCK_NODES, CLUSTERLOCK_STACK and CLUSTERLOCK_OUT, a directory of this
 machine that every node can write and that remains. The exit status is 0 if CMD's was 0 on all nodes, else
 the first that was not; 124 on time-out; 125 when the lab itself failed; 137 for a node that died or was
-fenced under CMD.
+fenced under CMD, or was switched off by anybody but CMD.
 
 CLUSTERLOCK_LAB_ACCEL=kvm|tcg in the environment decides how nodes are run, without a probe for KVM.
 `;
