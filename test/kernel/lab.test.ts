@@ -278,8 +278,8 @@ describe("lab", function () {
       const { status, stderr } = await labRun(tmp, ["--nodes", "1", "--", "true"], env).finished;
       rmSync(bin, { recursive: true });
       assert.equal(status, 125);
-      assert.equal(stderr.split("Kernel panic - not syncing: no luck").length, 2, stderr);
-      assert.match(stderr, /n1 went off while it booted \(QEMU ended with 1: qemu: no good\)\n$/);
+      assert.equal(stderr.split(":   Kernel panic - not syncing: no luck").length, 2, stderr);
+      assert.match(stderr, /n1 went off while it booted \(Kernel panic - not syncing: no luck\)\n$/);
       const kept = /all in (.*)\/n1\.console\.log/.exec(stderr)?.[1] ?? "";
       assert.deepEqual(readdirSync(tmp), [path.basename(kept)]);
       assert.deepEqual(processesOf(tmp), []);

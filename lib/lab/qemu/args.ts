@@ -49,7 +49,6 @@ export function qemuArgs(spec: MachineSpec): string[] {
     ...["-netdev", `stream,id=cluster,server=off,addr.type=unix,addr.path=${value(spec.networkSocket)}`],
     ...["-device", `virtio-net-pci,netdev=cluster,romfile=,mac=${macAddress(spec.node)}`],
     ...spec.disks,
-    // after the others, so that it takes none of their names
     ...(spec.heartbeat === undefined ? [] : heartbeatDisk(spec.heartbeat)),
     ...["-virtfs", share("host", "/", "readonly=on,multidevs=remap")],
     ...["-virtfs", share("layer", spec.layer, "readonly=on,multidevs=remap")],
@@ -62,11 +61,14 @@ const HEARTBEAT_SERIAL = "clusterlock-hb";
 
 export const HEARTBEAT_DEVICE: string = `/dev/disk/by-id/virtio-${HEARTBEAT_SERIAL}`;
 
+// a slot after the shared disks', so that it takes none of their names
+const HEARTBEAT_SLOT = "0x18";
+
 // one page cache of one host behind all nodes: what one has written, the others read
 function heartbeatDisk(file: string): string[] {
   return [
     ...["-drive", `file=${value(file)},format=raw,if=none,id=heartbeat,cache=writeback,file.locking=off`],
-    ...["-device", `virtio-blk-pci,drive=heartbeat,share-rw=on,serial=${HEARTBEAT_SERIAL}`],
+    ...["-device", `virtio-blk-pci,drive=heartbeat,share-rw=on,serial=${HEARTBEAT_SERIAL},addr=${HEARTBEAT_SLOT}`],
   ];
 }
 
