@@ -34,6 +34,19 @@ export interface NativeChannel {
   close(): void;
 }
 
+/** The kernel's announcement of a step in a lockspace's life; csrc/dlm/uevent.h. */
+export interface NativeUevent {
+  action: string;
+  lockspace: string;
+  devpath: string;
+}
+
+/** Listens to the kernel's announcements; csrc/napi/uevents_wrap.cc. Does not keep the process alive, unless asked to. */
+export interface NativeUevents {
+  setRef(on: boolean): void;
+  close(): void;
+}
+
 /** The addon; csrc/napi/exports.cc. Every call returns at once and ends in its callback. */
 export interface NativeDlm {
   openLockspace(
@@ -42,6 +55,8 @@ export interface NativeDlm {
     callback: (...result: [NativeFailure, undefined] | [undefined, NativeChannel]) => void,
   ): void;
   removeLockspace(name: string, callback: (failure: NativeFailure | undefined) => void): void;
+  /** Any user may. `overflowed`: announcements were lost, so look at everything again. */
+  watchUevents(callback: (events: NativeUevent[], overflowed: boolean) => void): NativeUevents;
 }
 
 // The libc that the running Node was linked against, read from its ELF interpreter: process.report would do network

@@ -6,6 +6,7 @@ import path from "node:path";
 
 const root = path.resolve(__dirname, "../..");
 const PURE = ["csrc/dlm/codec.cc", "csrc/dlm/lock_dump.cc"];
+const UEVENTS = ["csrc/dlm/uevent.cc", "csrc/sys/uevents.cc"];
 const SYSTEM = [
   ...["channel", "codec", "control", "gate", "lock_dump", "submitter"].map((name) => `csrc/dlm/${name}.cc`),
   ...["event_fd", "holders", "thread"].map((name) => `csrc/sys/${name}.cc`),
@@ -25,6 +26,7 @@ describe("C++ rings under sanitizers", function () {
 
   for (const [program, sources, sanitizers] of [
     ["codec_test", PURE, ["address,undefined"]],
+    ["uevent_test", UEVENTS, ["address,undefined"]],
     ["channel_test", SYSTEM, ["address,undefined", "thread"]],
   ] as const) {
     for (const sanitizer of sanitizers) {

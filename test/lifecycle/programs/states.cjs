@@ -14,6 +14,9 @@ exports.enter = async function enter(doublePath, state) {
     case "held":
       await ls.lock("held-" + process.pid, { mode: "PR", lvb: true });
       break;
+    case "watching":
+      addon.watchUevents(() => undefined);
+      break;
     case "listening":
       await ls.lock("listening", { mode: "PR", onBlocking: () => undefined });
       break;
@@ -56,6 +59,7 @@ exports.enter = async function enter(doublePath, state) {
 exports.STATES = [
   "opened",
   "held",
+  "watching",
   "listening",
   "waiting",
   "converting",
