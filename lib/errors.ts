@@ -4,7 +4,10 @@ import { getSystemErrorMap } from "node:util";
 export interface DlmErrorDetails {
   /** Negative errno. */
   errno: number;
-  /** `open`, `read`, `dlm_lock`, `dlm_convert`, `dlm_unlock`, `dlm_create_lockspace` or `dlm_remove_lockspace`. */
+  /**
+   * `open`, `read`, `fchmod`, `dlm_lock`, `dlm_convert`, `dlm_unlock`, `dlm_adopt`, `dlm_purge`, `dlm_create_lockspace` or
+   * `dlm_remove_lockspace`.
+   */
   syscall: string;
   lockspace?: string | undefined;
   resource?: string | undefined;
@@ -64,10 +67,10 @@ export class DlmError extends Error {
 
 /** A hold or handle was used after its end. `code` says which. */
 export class LockStateError extends Error {
-  readonly code: "ERR_LOCK_RELEASED" | "ERR_LOCKSPACE_CLOSED";
+  readonly code: "ERR_LOCK_RELEASED" | "ERR_LOCKSPACE_CLOSED" | "ERR_LOCKSPACE_LOST";
 
-  constructor(code: LockStateError["code"], message: string) {
-    super(message);
+  constructor(code: LockStateError["code"], message: string, options?: ErrorOptions) {
+    super(message, options);
     this.code = code;
   }
 }

@@ -19,19 +19,16 @@ export interface NativeChannel {
   readonly created: boolean;
   readonly path: string;
   readonly version: string;
-  start(records: ArrayBuffer, dispatch: (count: number, closed: boolean, errno: number) => void): void;
-  submit(
-    kind: number,
-    slot: number,
-    generation: number,
-    mode: number,
-    flags: number,
-    bast: boolean,
-    name?: Uint8Array,
-    lvb?: Uint8Array,
+  start(
+    records: ArrayBuffer,
+    requests: ArrayBuffer,
+    dispatch: (count: number, closed: boolean, errno: number) => void,
   ): void;
+  /** Takes the first `count` requests from the buffer. */
+  submit(count: number): void;
   setRef(on: boolean): void;
-  close(): void;
+  /** `keepAlive`: the process waits for the end of it. */
+  close(keepAlive: boolean): void;
 }
 
 /** The kernel's announcement of a step in a lockspace's life; csrc/dlm/uevent.h. */
@@ -52,9 +49,13 @@ export interface NativeDlm {
   openLockspace(
     name: string,
     create: boolean,
+    exclusive: boolean,
+    mode: number | undefined,
     callback: (...result: [NativeFailure, undefined] | [undefined, NativeChannel]) => void,
   ): void;
-  removeLockspace(name: string, callback: (failure: NativeFailure | undefined) => void): void;
+  removeLockspace(name: string, force: boolean, callback: (failure: NativeFailure | undefined) => void): void;
+  /** A connected descriptor of a stream socket in the abstract namespace, or a negative errno. Never waits. */
+  connectAbstract(name: string): number;
   /** Any user may. `overflowed`: announcements were lost, so look at everything again. */
   watchUevents(callback: (events: NativeUevent[], overflowed: boolean) => void): NativeUevents;
 }

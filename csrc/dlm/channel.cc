@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <future>
 
 #include "dlm/submitter.h"
 #include "sys/thread.h"
@@ -23,10 +24,19 @@ struct Channel::State {
   SubmitQueue queue;
   LocalEvents events;
   bool value_blocks = false;  // some lock of this handle has a value block: loop's thread only
+  // The submitter has a table of descriptors of its own, and in it the device and the bell alone. Asleep in one stopped
+  // lockspace it then does not keep the devices of others open when the process is killed.
+  bool isolated = false;
 };
 
 Channel::Channel(DeviceFd device) : state_(std::make_shared<State>(std::move(device))) {
-  sys::Detach([state = state_] { Submitter(state->device, state->queue, state->events).Run(); });
+  const auto isolated = std::make_shared<std::promise<bool>>();
+  std::future<bool> ready = isolated->get_future();
+  sys::Detach([state = state_, isolated] {
+    isolated->set_value(state->device.ops().Isolate({state->poll_fd, state->events.fd()}));
+    Submitter(state->device, state->queue, state->events).Run();
+  });
+  state_->isolated = ready.get();
 }
 
 Channel::~Channel() {
@@ -40,12 +50,17 @@ int Channel::local_fd() const {
   return state_->events.fd();
 }
 
-void Channel::Submit(const Op& op) {
-  if ((op.flags & DLM_LKF_VALBLK) != 0) state_->value_blocks = true;
-  state_->queue.Push(op);
+void Channel::Submit(const Op* ops, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if ((ops[i].flags & DLM_LKF_VALBLK) != 0) state_->value_blocks = true;
+  }
+  state_->queue.Push(ops, count);
 }
 
 void Channel::Close() {
+  if (std::exchange(closed_, true)) return;
+  // This thread's descriptor of the device; not the last one, whose closing sleeps: that is the submitter's.
+  if (state_->isolated) state_->device.ops().Close(state_->poll_fd);
   state_->queue.Stop();
 }
 

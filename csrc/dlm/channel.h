@@ -14,16 +14,20 @@
 namespace clusterlock::dlm {
 
 enum class EventKind : uint8_t {
-  kCast = 0,          // the kernel ended the operation: `result`
-  kBast = 1,          // the lock stands in somebody's way: `result.bast_mode`
-  kWriteFailed = 2,   // the kernel did not take the request: `error`
-  kCancelledHere = 3  // the request was taken back before the kernel saw it
+  kCast = 0,           // the kernel ended the operation: `result`
+  kBast = 1,           // the lock stands in somebody's way: `result.bast_mode`
+  kWriteFailed = 2,    // the kernel did not take the request: `error`
+  kCancelledHere = 3,  // the request was taken back before the kernel saw it
+  // An operation that has no AST is done. kAdopt: `result.lkid`. kFind: `result.lkid` is the lock's slot,
+  // `result.status` its generation, or 0 when the handle has no such lock.
+  kDone = 4
 };
 
 struct Event {
   EventKind kind = EventKind::kCast;
-  int error = 0;  // positive errno
-  Result result;  // of the other kinds only the cookie is set
+  int error = 0;                   // positive errno
+  OpKind refused = OpKind::kLock;  // of kWriteFailed: which operation
+  Result result;                   // of the other kinds only what they say is set, and the cookie
 };
 
 class Channel {
@@ -38,9 +42,9 @@ class Channel {
   int device_fd() const;  // readable: the kernel has results
   int local_fd() const;   // readable: the submitter has failures, or has closed the device
 
-  // Never sleeps. Rules the caller keeps: at most one operation in flight for each cookie, besides one kCancel of it;
-  // a cookie's slot is not reused before its last event has been seen.
-  void Submit(const Op& op);
+  // Never sleeps. Rules the caller keeps: at most one operation in flight for each cookie, besides one kCancel or
+  // kDeadlock of it and one unlock by force; a cookie's slot is not reused before its last event has been seen.
+  void Submit(const Op* ops, size_t count);
 
   // Up to `capacity` results of the kernel. `*error` is 0, or the errno that ended reading for good.
   size_t ReadKernel(Event* out, size_t capacity, int* error);
@@ -55,6 +59,7 @@ class Channel {
  private:
   struct State;
   const std::shared_ptr<State> state_;
+  bool closed_ = false;
 };
 
 }  // namespace clusterlock::dlm

@@ -31,6 +31,33 @@ dlm_write_request Header(uint8_t cmd) {
   return request;
 }
 
+uint8_t Command(OpKind kind) {
+  switch (kind) {
+    case OpKind::kLock:
+    case OpKind::kConvert:
+    case OpKind::kAdopt:
+      return DLM_USER_LOCK;
+    case OpKind::kDeadlock:
+      return DLM_USER_DEADLOCK;
+    default:
+      return DLM_USER_UNLOCK;
+  }
+}
+
+uint32_t OwnFlag(OpKind kind) {
+  switch (kind) {
+    case OpKind::kConvert:
+      return DLM_LKF_CONVERT;
+    case OpKind::kCancel:
+    case OpKind::kDeadlock:  // without it the kernel would not look whether there is anything to cancel
+      return DLM_LKF_CANCEL;
+    case OpKind::kAdopt:
+      return DLM_LKF_ORPHAN;
+    default:
+      return 0;
+  }
+}
+
 Request Finish(const dlm_write_request& request) {
   Request out;
   out.size = kRequestSize;
@@ -41,15 +68,14 @@ Request Finish(const dlm_write_request& request) {
 }  // namespace
 
 Request EncodeOp(const Op& op, uint32_t lkid) {
-  const bool is_lock = op.kind == OpKind::kLock;
+  const bool is_lock = op.kind == OpKind::kLock || op.kind == OpKind::kAdopt;
   const bool takes_mode = is_lock || op.kind == OpKind::kConvert;
-  dlm_write_request request = Header(takes_mode ? DLM_USER_LOCK : DLM_USER_UNLOCK);
+  dlm_write_request request = Header(Command(op.kind));
   dlm_lock_params& params = request.i.lock;
-  params.flags = op.flags;
-  if (op.kind == OpKind::kConvert) params.flags |= DLM_LKF_CONVERT;
-  if (op.kind == OpKind::kCancel) params.flags |= DLM_LKF_CANCEL;
+  params.flags = op.flags | OwnFlag(op.kind);
   params.mode = takes_mode ? op.mode : 0;
   params.lkid = is_lock ? 0 : lkid;
+  params.xid = op.xid;
   params.castparam = params.bastparam = Opaque(Pack(op.cookie));
   params.castaddr = Opaque(kCastAddress);
   params.bastaddr = op.bast ? Opaque(kBastAddress) : nullptr;
@@ -63,6 +89,13 @@ Request EncodeOp(const Op& op, uint32_t lkid) {
   std::memcpy(out.bytes.data() + kRequestSize, op.name.data(), name_size);
   out.size += name_size;
   return out;
+}
+
+Request EncodePurge(uint32_t nodeid, uint32_t pid) {
+  dlm_write_request request = Header(DLM_USER_PURGE);
+  request.i.purge.nodeid = nodeid;
+  request.i.purge.pid = pid;
+  return Finish(request);
 }
 
 Request EncodeCreate(std::string_view lockspace) {

@@ -17,15 +17,31 @@ struct Cookie {
   uint32_t generation = 0;  // never 0: the kernel ignores a zero castparam of an unlock
 };
 
-enum class OpKind : uint8_t { kLock = 0, kConvert = 1, kUnlock = 2, kCancel = 3 };
-inline constexpr uint32_t kOpKinds = 4;
+enum class OpKind : uint8_t {
+  kLock = 0,
+  kConvert = 1,
+  kUnlock = 2,
+  kCancel = 3,
+  kDeadlock = 4,  // a cancel whose outcome is -EDEADLK
+  kAdopt = 5,     // takes over an orphan; the kernel answers in the call and sends no AST
+  kPurge = 6,     // drops the orphans of `purge`
+  kDropAll = 7,   // drops every lock and request of the handle; the kernel sends no ASTs for them
+  kFind = 8       // not for the kernel: which slot has the lock `lkid`?
+};
+inline constexpr uint32_t kOpKinds = 9;
 
 struct Op {
   OpKind kind = OpKind::kLock;
   uint8_t mode = 0;    // DLM_LOCK_NL..DLM_LOCK_EX
   bool bast = false;   // ask for blocking notices
-  uint32_t flags = 0;  // DLM_LKF_*; the kind's own flag (CONVERT, CANCEL) is added by the codec
+  uint32_t flags = 0;  // DLM_LKF_*; the kind's own flag (CONVERT, CANCEL, ORPHAN) is added by the codec
   Cookie cookie;
+  uint64_t xid = 0;   // the user's tag, shown by debugfs
+  uint32_t lkid = 0;  // kFind
+  struct {
+    uint32_t nodeid = 0;  // 0: this node
+    uint32_t pid = 0;     // 0: of whoever it was
+  } purge;
   uint8_t name_size = 0;
   std::array<uint8_t, kNameMax> name{};
   std::array<uint8_t, kLvbSize> lvb{};  // always sent: an unlock of PW/EX after VALBLK writes what stands here
@@ -53,8 +69,11 @@ struct Version {
   bool Compatible() const { return major == DLM_DEVICE_VERSION_MAJOR; }
 };
 
-// `lkid` names the kernel's lock for convert, unlock and cancel; ignored for a new lock.
+// `lkid` names the kernel's lock for convert, unlock and cancel; ignored for a new lock and an adopted one.
 Request EncodeOp(const Op& op, uint32_t lkid);
+// `pid` is a thread's id. The calling thread's own together with this node means every lock of the handle instead of
+// orphans (fs/dlm/lock.c:dlm_user_purge()).
+Request EncodePurge(uint32_t nodeid, uint32_t pid);
 // EEXIST when this node has it already: creations are counted, and a second one would have to be given back.
 Request EncodeCreate(std::string_view lockspace);
 // `force`: although there are locks in it (DLM_USER_LSFLG_FORCEFREE).

@@ -13,6 +13,7 @@
 
 #include "dlm/gate.h"
 #include "dlm/lock_dump.h"
+#include "dlm/lone_write.h"
 
 namespace clusterlock::dlm {
 namespace {
@@ -108,8 +109,7 @@ Opened Fail(Failure failure) {
 }
 
 Failure Remove(const DeviceFd& control, const std::string& path, uint32_t minor_number, bool force = false) {
-  const Request request = EncodeRemove(minor_number, force);
-  const ssize_t result = control.ops().Write(control.get(), request.bytes.data(), request.size);
+  const ssize_t result = LoneWrite(control, EncodeRemove(minor_number, force));
   return result < 0 ? Failure{static_cast<int>(-result), "dlm_remove_lockspace", path, {}} : Failure{};
 }
 
@@ -135,8 +135,17 @@ Opened OpenExisting(sys::FileOps& ops, const std::string& name) {
   return Adopt(std::move(device), registered.value_or(0), false);
 }
 
+// udev sets the device's mode by its rules, and then makes the link: before that it would undo ours. Where it has no
+// such rule there is nothing to wait for.
+int SetMode(sys::FileOps& ops, const DeviceFd& device, const std::string& name, mode_t mode) {
+  const std::string link = "/dev/misc/dlm_" + name;
+  const bool rules = ops.Exists("/run/udev/control") && ops.Exists("/dev/misc/dlm-control");
+  for (int tries = 0; rules && tries < 100 && !ops.Exists(link.c_str()); ++tries) std::this_thread::sleep_for(kPause);
+  return -ops.Chmod(device.get(), mode);
+}
+
 // Opens what has just been created under `minor_number`.
-Opened OpenCreated(sys::FileOps& ops, const std::string& name, uint32_t minor_number) {
+Opened OpenCreated(sys::FileOps& ops, const std::string& name, uint32_t minor_number, std::optional<mode_t> mode) {
   const Gate gate(ops, name, Gate::Pass::kOpen);
   // devtmpfs makes the node inside the create call; only a /dev fed by udev alone needs the wait.
   OpenedDevice device = OpenDevice(ops, "dlm_" + name);
@@ -146,23 +155,28 @@ Opened OpenCreated(sys::FileOps& ops, const std::string& name, uint32_t minor_nu
   }
   if (!device.fd.valid()) return Fail(device.failure);
   if (IsStale(ops, device.fd, minor_number)) return Fail({ENODEV, "open", device.path});
+  if (mode) {
+    const int error = SetMode(ops, device.fd, name, *mode);
+    if (error != 0) return Fail({error, "fchmod", device.path});
+  }
   return Adopt(std::move(device), minor_number, true);
 }
 
 }  // namespace
 
-Opened OpenLockspace(sys::FileOps& ops, const std::string& name, bool create) {
+Opened OpenLockspace(sys::FileOps& ops, const std::string& name, const Creation& create) {
   for (int tries = 0;; ++tries) {
-    Opened existing = OpenExisting(ops, name);
-    if (existing.channel || !IsAbsent(existing.failure.error) || !create) return existing;
+    if (!create.exclusive) {
+      Opened existing = OpenExisting(ops, name);
+      if (existing.channel || !IsAbsent(existing.failure.error) || !create.wanted) return existing;
+    }
 
     const OpenedDevice control = OpenDevice(ops, "dlm-control");
     if (!control.fd.valid()) return Fail(control.failure);
-    const Request request = EncodeCreate(name);
-    const ssize_t result = ops.Write(control.fd.get(), request.bytes.data(), request.size);
+    const ssize_t result = LoneWrite(control.fd, EncodeCreate(name));
     if (result >= 0) {
       const auto minor_number = static_cast<uint32_t>(result);
-      Opened created = OpenCreated(ops, name, minor_number);
+      Opened created = OpenCreated(ops, name, minor_number, create.mode);
       if (created.channel) return created;
       // Nobody would ever give this creation back.
       Remove(control.fd, control.path, minor_number);
@@ -170,14 +184,14 @@ Opened OpenLockspace(sys::FileOps& ops, const std::string& name, bool create) {
       continue;  // somebody removed it before we came to open it
     }
     // Somebody else is about to have created it, unless it is one without a device.
-    if (result != -EEXIST || tries >= kTries) {
+    if (result != -EEXIST || create.exclusive || tries >= kTries) {
       return Fail({static_cast<int>(-result), "dlm_create_lockspace", control.path});
     }
     std::this_thread::sleep_for(kPause);
   }
 }
 
-Failure RemoveLockspace(sys::FileOps& ops, const std::string& name) {
+Failure RemoveLockspace(sys::FileOps& ops, const std::string& name, bool force) {
   const std::string path = "/dev/dlm_" + name;
   const Gate gate(ops, name, Gate::Pass::kRemove);
   const auto minor_number = RegisteredMinor(ops, name);
@@ -199,6 +213,7 @@ Failure RemoveLockspace(sys::FileOps& ops, const std::string& name) {
     if (*own > 0) std::this_thread::sleep_for(kPause);
     failure = Remove(control.fd, path, *minor_number, *own == 0);
   }
+  if (failure.error == EBUSY && force) failure = Remove(control.fd, path, *minor_number, true);
   return failure;
 }
 

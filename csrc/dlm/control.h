@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,15 +33,22 @@ struct Opened {
   std::string path;
 };
 
-// Opens the lockspace's device. With `create`, a lockspace that this node has not joined is joined first; one that
-// exists is only opened, so that its count of creators (which no process death ever lowers) does not grow. EEXIST: the
-// name is a lockspace without a device, which a file system of this node uses.
-Opened OpenLockspace(sys::FileOps& ops, const std::string& name, bool create);
+// What to do about a lockspace that this node has not joined.
+struct Creation {
+  bool wanted = false;
+  bool exclusive = false;      // EEXIST when the node has joined it already
+  std::optional<mode_t> mode;  // of the device that is created; the system's rules decide without
+};
+
+// Opens the lockspace's device. With `create.wanted`, a lockspace that this node has not joined is joined first; one
+// that exists is only opened, so that its count of creators (which no process death ever lowers) does not grow. EEXIST
+// without `exclusive`: the name is a lockspace without a device, which a file system of this node uses.
+Opened OpenLockspace(sys::FileOps& ops, const std::string& name, const Creation& create);
 
 // Gives back one creation; the last one makes this node leave. Refuses with EBUSY while any process of this node has
 // the device open, because the kernel would sleep, unkillable, until all are closed, and block every other creation
-// and removal on the node meanwhile (fs/dlm/lockspace.c:remove_lockspace()); and while orphaned locks of this node are
-// left. Locks of other nodes do not keep it from leaving, provided that debugfs can tell them apart.
-Failure RemoveLockspace(sys::FileOps& ops, const std::string& name);
+// and removal on the node meanwhile (fs/dlm/lockspace.c:remove_lockspace()); and, without `force`, while orphaned locks
+// of this node are left. Locks of other nodes do not keep it from leaving, provided that debugfs can tell them apart.
+Failure RemoveLockspace(sys::FileOps& ops, const std::string& name, bool force);
 
 }  // namespace clusterlock::dlm

@@ -1,5 +1,8 @@
 #include "dlm/submitter.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -22,14 +25,25 @@ Event Local(EventKind kind, Cookie cookie, int error) {
   return event;
 }
 
+Event Refused(const Op& op, int error) {
+  Event event = Local(EventKind::kWriteFailed, op.cookie, error);
+  event.refused = op.kind;
+  return event;
+}
+
+// glibc has a wrapper since 2.30 only
+uint32_t ThreadId() {
+  return static_cast<uint32_t>(::syscall(SYS_gettid));
+}
+
 }  // namespace
 
-void SubmitQueue::Push(const Op& op) {
+void SubmitQueue::Push(const Op* ops, size_t count) {
   bool was_empty = false;
   {
     const std::lock_guard lock(mutex_);
     was_empty = waiting_.empty();
-    waiting_.push_back(op);
+    waiting_.insert(waiting_.end(), ops, ops + count);
   }
   if (was_empty) wake_.notify_one();
 }
@@ -103,7 +117,19 @@ void Submitter::Run() {
 }
 
 void Submitter::Handle(const Op& op) {
-  if (op.kind == OpKind::kCancel && TakeBack(op.cookie)) return;
+  switch (op.kind) {
+    case OpKind::kPurge:
+      return Purge(op);
+    case OpKind::kDropAll:
+      return DropAll(op);
+    case OpKind::kFind:
+      return Find(op);
+    case OpKind::kCancel:
+      if (TakeBack(op.cookie)) return;
+      break;
+    default:
+      break;
+  }
   Write(op, kFirstRetry);
 }
 
@@ -119,29 +145,72 @@ bool Submitter::TakeBack(Cookie cookie) {
 }
 
 void Submitter::Write(const Op& op, microseconds retry_delay) {
-  uint32_t& lkid = LkidOf(op.cookie.slot);
-  if (op.kind == OpKind::kLock) lkid = 0;
-  if (op.kind != OpKind::kLock && lkid == 0) {
+  Known& known = KnownOf(op.cookie.slot);
+  const bool makes_lock = op.kind == OpKind::kLock || op.kind == OpKind::kAdopt;
+  const bool cancels = op.kind == OpKind::kCancel || op.kind == OpKind::kDeadlock;
+  if (makes_lock) known = {0, op.cookie.generation};
+  if (!makes_lock && known.lkid == 0) {
     // The request that would have made the lock failed, which has been reported.
-    if (op.kind != OpKind::kCancel) events_.Push(Local(EventKind::kWriteFailed, op.cookie, ENOENT));
+    if (!cancels) events_.Push(Refused(op, ENOENT));
     return;
   }
-  const Request request = EncodeOp(op, lkid);
+  const Request request = EncodeOp(op, known.lkid);
   const ssize_t result = device_.ops().Write(device_.get(), request.bytes.data(), request.size);
   if (result >= 0) {
-    if (op.kind == OpKind::kLock) lkid = static_cast<uint32_t>(result);
+    if (makes_lock) known.lkid = static_cast<uint32_t>(result);
+    if (op.kind == OpKind::kUnlock) known.lkid = 0;
+    if (op.kind == OpKind::kAdopt) {
+      Event done = Local(EventKind::kDone, op.cookie, 0);
+      done.result.lkid = known.lkid;
+      events_.Push(done);
+    }
     return;
   }
   const int error = static_cast<int>(-result);
   // A cancel has no outcome of its own: the operation it aims at reports, whatever became of it.
-  if (op.kind == OpKind::kCancel) return;
+  if (cancels) return;
   // The kernel's answer to an earlier cancel of this lock is still on its way from the master node; until then it
   // takes nothing else for the lock (fs/dlm/lock.c:validate_lock_args(), validate_unlock_args()).
-  if (error == EBUSY && op.kind != OpKind::kLock) {
+  if (error == EBUSY && !makes_lock) {
     retries_.push_back({op, Clock::now() + retry_delay, std::min(retry_delay * 2, kLongestRetry)});
     return;
   }
-  events_.Push(Local(EventKind::kWriteFailed, op.cookie, error));
+  events_.Push(Refused(op, error));
+}
+
+void Submitter::Purge(const Op& op) {
+  // The kernel would take this thread's id for a wish to drop the handle's own locks. It can be an orphan's too, whose
+  // owner has ended and left its number to be used again.
+  int error = EBUSY;
+  if (op.purge.pid != ThreadId()) {
+    const Request request = EncodePurge(op.purge.nodeid, op.purge.pid);
+    const ssize_t result = device_.ops().Write(device_.get(), request.bytes.data(), request.size);
+    error = result < 0 ? static_cast<int>(-result) : 0;
+  }
+  events_.Push(error != 0 ? Refused(op, error) : Local(EventKind::kDone, op.cookie, 0));
+}
+
+void Submitter::DropAll(const Op& op) {
+  const Request request = EncodePurge(0, ThreadId());
+  const ssize_t result = device_.ops().Write(device_.get(), request.bytes.data(), request.size);
+  if (result < 0) {
+    events_.Push(Refused(op, static_cast<int>(-result)));
+    return;
+  }
+  known_.clear();
+  retries_.clear();
+  events_.Push(Local(EventKind::kDone, op.cookie, 0));
+}
+
+void Submitter::Find(const Op& op) {
+  Event found = Local(EventKind::kDone, op.cookie, 0);
+  found.result.lkid = 0;
+  for (uint32_t slot = 0; slot < known_.size(); ++slot) {
+    if (op.lkid == 0 || known_[slot].lkid != op.lkid) continue;
+    found.result.lkid = slot;
+    found.result.status = static_cast<int32_t>(known_[slot].generation);
+  }
+  events_.Push(found);
 }
 
 void Submitter::RunRetries() {
@@ -154,9 +223,9 @@ void Submitter::RunRetries() {
   for (const Retry& retry : due) Write(retry.op, retry.delay);
 }
 
-uint32_t& Submitter::LkidOf(uint32_t slot) {
-  if (slot >= lkids_.size()) lkids_.resize(std::max<size_t>(slot + 1, lkids_.size() * 2));
-  return lkids_[slot];
+Submitter::Known& Submitter::KnownOf(uint32_t slot) {
+  if (slot >= known_.size()) known_.resize(std::max<size_t>(slot + 1, known_.size() * 2));
+  return known_[slot];
 }
 
 }  // namespace clusterlock::dlm

@@ -17,7 +17,7 @@ namespace clusterlock::dlm {
 // Shared by the loop's thread and the submitter.
 class SubmitQueue {
  public:
-  void Push(const Op& op);
+  void Push(const Op* ops, size_t count);
   void Stop();
   // Sleeps until there is work, `until` has come, or Stop() was called; swaps the waiting operations into `out`.
   // False when stopped and nothing is left.
@@ -61,17 +61,26 @@ class Submitter {
     std::chrono::microseconds delay;
   };
 
+  // What the kernel knows of a slot; lkid 0: nothing.
+  struct Known {
+    uint32_t lkid = 0;
+    uint32_t generation = 0;
+  };
+
   void Handle(const Op& op);
   bool TakeBack(Cookie cookie);
   void Write(const Op& op, std::chrono::microseconds retry_delay);
+  void Purge(const Op& op);
+  void DropAll(const Op& op);
+  void Find(const Op& op);
   void RunRetries();
-  uint32_t& LkidOf(uint32_t slot);
+  Known& KnownOf(uint32_t slot);
 
   DeviceFd& device_;
   SubmitQueue& queue_;
   LocalEvents& events_;
   std::vector<Op> batch_;
-  std::vector<uint32_t> lkids_;  // by slot; 0 = none
+  std::vector<Known> known_;  // by slot
   std::list<Retry> retries_;
 };
 

@@ -13,6 +13,10 @@ namespace {
 constexpr size_t kRecordSize = 64;
 constexpr size_t kRecordLvb = 32;
 constexpr size_t kRecordsMax = 512;  // a bound on one wake-up, so that a busy lockspace cannot starve the loop
+// And what it writes: twelve 32-bit fields, the value block, the resource's name.
+constexpr size_t kRequestSize = 144;
+constexpr size_t kRequestLvb = 48;
+constexpr size_t kRequestName = 80;
 
 struct NewChannel {
   std::shared_ptr<Instance> instance;
@@ -27,20 +31,27 @@ void PutRecord(uint8_t* at, const dlm::Event& event) {
                                       static_cast<int32_t>(result.cookie.generation),
                                       failed ? -event.error : result.status,
                                       result.sb_flags,
-                                      result.bast_mode,
+                                      failed ? static_cast<int32_t>(event.refused) : result.bast_mode,
                                       static_cast<int32_t>(result.lkid),
                                       result.has_lvb ? 1 : 0};
   std::memcpy(at, fields.data(), sizeof fields);
   if (result.has_lvb) std::memcpy(at + kRecordLvb, result.lvb.data(), result.lvb.size());
 }
 
-template <size_t N>
-size_t CopyBytes(const Napi::Value& value, std::array<uint8_t, N>* out) {
-  if (!value.IsTypedArray()) return 0;
-  const auto bytes = value.As<Napi::Uint8Array>();
-  const size_t size = std::min(bytes.ByteLength(), N);
-  std::memcpy(out->data(), bytes.Data(), size);
-  return size;
+void TakeRequest(const uint8_t* at, dlm::Op* op) {
+  std::array<uint32_t, 12> fields;
+  std::memcpy(fields.data(), at, sizeof fields);
+  op->kind = static_cast<dlm::OpKind>(fields[0] % dlm::kOpKinds);
+  op->cookie = {fields[1], fields[2]};
+  op->mode = static_cast<uint8_t>(fields[3]);
+  op->flags = fields[4];
+  op->bast = fields[5] != 0;
+  op->name_size = static_cast<uint8_t>(std::min<size_t>(fields[6], dlm::kNameMax));
+  op->lkid = fields[7];
+  op->xid = (static_cast<uint64_t>(fields[9]) << 32) | fields[8];
+  op->purge = {fields[10], fields[11]};
+  std::memcpy(op->lvb.data(), at + kRequestLvb, op->lvb.size());
+  std::memcpy(op->name.data(), at + kRequestName, op->name_size);
 }
 
 }  // namespace
@@ -85,18 +96,22 @@ void ChannelWrap::Teardown() noexcept {
   local_poll_.reset();
   channel_.reset();  // its submitter closes the device, in its own time
   Forget(dispatch_);
-  Forget(buffer_);
+  Forget(records_owner_);
+  Forget(requests_owner_);
 }
 
-// start(records: ArrayBuffer, dispatch: (count, closed, errno) => void)
+// start(records: ArrayBuffer, requests: ArrayBuffer, dispatch: (count, closed, errno) => void)
 void ChannelWrap::Start(const Napi::CallbackInfo& info) {
   if (!channel_ || local_poll_) return;
-  auto buffer = info[0].As<Napi::ArrayBuffer>();
-  records_ = static_cast<uint8_t*>(buffer.Data());
-  capacity_ = std::min(buffer.ByteLength() / kRecordSize, kRecordsMax);
-  events_.resize(capacity_);
-  buffer_ = Napi::Persistent(buffer.As<Napi::Object>());
-  dispatch_ = Napi::Persistent(info[1].As<Napi::Function>());
+  auto records = info[0].As<Napi::ArrayBuffer>();
+  records_ = static_cast<uint8_t*>(records.Data());
+  events_.resize(std::min(records.ByteLength() / kRecordSize, kRecordsMax));
+  records_owner_ = Napi::Persistent(records.As<Napi::Object>());
+  auto requests = info[1].As<Napi::ArrayBuffer>();
+  requests_ = static_cast<const uint8_t*>(requests.Data());
+  ops_.resize(requests.ByteLength() / kRequestSize);
+  requests_owner_ = Napi::Persistent(requests.As<Napi::Object>());
+  dispatch_ = Napi::Persistent(info[2].As<Napi::Function>());
   try {
     local_poll_.emplace(instance_, channel_->local_fd(), [this](int) { OnLocal(); });
     kernel_poll_.emplace(instance_, channel_->device_fd(), [this](int status) { OnKernel(status); });
@@ -106,18 +121,12 @@ void ChannelWrap::Start(const Napi::CallbackInfo& info) {
   Ref();
 }
 
-// submit(kind, slot, generation, mode, flags, bast, name?, lvb?)
+// submit(count): the first `count` requests of the buffer
 void ChannelWrap::Submit(const Napi::CallbackInfo& info) {
   if (!channel_ || closing_) throw Napi::Error::New(info.Env(), "the channel is closed");
-  dlm::Op op;
-  op.kind = static_cast<dlm::OpKind>(info[0].As<Napi::Number>().Uint32Value() % dlm::kOpKinds);
-  op.cookie = {info[1].As<Napi::Number>().Uint32Value(), info[2].As<Napi::Number>().Uint32Value()};
-  op.mode = static_cast<uint8_t>(info[3].As<Napi::Number>().Uint32Value());
-  op.flags = info[4].As<Napi::Number>().Uint32Value();
-  op.bast = info[5].As<Napi::Boolean>().Value();
-  op.name_size = static_cast<uint8_t>(CopyBytes(info[6], &op.name));
-  CopyBytes(info[7], &op.lvb);
-  channel_->Submit(op);
+  const size_t count = std::min<size_t>(info[0].As<Napi::Number>().Uint32Value(), ops_.size());
+  for (size_t i = 0; i < count; ++i) TakeRequest(requests_ + i * kRequestSize, &ops_[i]);
+  channel_->Submit(ops_.data(), count);
 }
 
 // setRef(on): whether an open channel keeps the process alive
@@ -130,18 +139,18 @@ void ChannelWrap::SetRef(const Napi::CallbackInfo& info) {
   }
 }
 
-// close(): ends with a dispatch whose `closed` is true
-void ChannelWrap::Close(const Napi::CallbackInfo&) {
+// close(keepAlive): ends with a dispatch whose `closed` is true
+void ChannelWrap::Close(const Napi::CallbackInfo& info) {
   if (!channel_ || closing_) return;
   closing_ = true;
   kernel_poll_.reset();
-  if (local_poll_) local_poll_->Ref();
+  if (local_poll_ && info[0].As<Napi::Boolean>().Value()) local_poll_->Ref();
   channel_->Close();
 }
 
 void ChannelWrap::OnKernel(int status) {
   int error = status < 0 ? -status : 0;
-  const size_t count = error != 0 ? 0 : channel_->ReadKernel(events_.data(), capacity_, &error);
+  const size_t count = error != 0 ? 0 : channel_->ReadKernel(events_.data(), events_.size(), &error);
   for (size_t i = 0; i < count; ++i) PutRecord(records_ + i * kRecordSize, events_[i]);
   if (error != 0) kernel_poll_.reset();  // it would wake up for ever
   if (count > 0 || error != 0) Deliver(count, false, error);
@@ -149,7 +158,7 @@ void ChannelWrap::OnKernel(int status) {
 
 void ChannelWrap::OnLocal() {
   bool closed = false;
-  const size_t count = channel_->ReadLocal(events_.data(), capacity_, &closed);
+  const size_t count = channel_->ReadLocal(events_.data(), events_.size(), &closed);
   for (size_t i = 0; i < count; ++i) PutRecord(records_ + i * kRecordSize, events_[i]);
   if (count > 0 || closed) Deliver(count, closed, 0);
 }

@@ -1,4 +1,4 @@
-// dlm::Channel for JavaScript. No logic: submit goes down as it comes, events go up in batches through one buffer.
+// dlm::Channel for JavaScript. No logic: requests go down and events go up in batches, each through one buffer.
 #pragma once
 
 #include <napi.h>
@@ -42,9 +42,11 @@ class ChannelWrap final : public Napi::ObjectWrap<ChannelWrap>, public Closable 
   std::optional<Poll> local_poll_;
   std::vector<dlm::Event> events_;
   bool closing_ = false;
+  std::vector<dlm::Op> ops_;
   uint8_t* records_ = nullptr;
-  size_t capacity_ = 0;
-  Napi::ObjectReference buffer_;
+  const uint8_t* requests_ = nullptr;
+  Napi::ObjectReference records_owner_;
+  Napi::ObjectReference requests_owner_;
   Napi::FunctionReference dispatch_;
 };
 

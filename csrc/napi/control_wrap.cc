@@ -58,11 +58,14 @@ uint32_t ControlWrap::Begin(Napi::Env env, const Napi::Value& callback) {
   return call;
 }
 
-// openLockspace(name, create, callback: (failure?, channel?) => void)
+// openLockspace(name, create, exclusive, mode | undefined, callback: (failure?, channel?) => void)
 Napi::Value ControlWrap::OpenLockspace(const Napi::CallbackInfo& info) {
   const std::string name = info[0].As<Napi::String>().Utf8Value();
-  const bool create = info[1].As<Napi::Boolean>().Value();
-  const uint32_t call = Begin(info.Env(), info[2]);
+  dlm::Creation create;
+  create.wanted = info[1].As<Napi::Boolean>().Value();
+  create.exclusive = info[2].As<Napi::Boolean>().Value();
+  if (info[3].IsNumber()) create.mode = info[3].As<Napi::Number>().Uint32Value();
+  const uint32_t call = Begin(info.Env(), info[4]);
   try {
     sys::Detach([inbox = inbox_, name, create, call] {
       inbox->Post({call, true, dlm::OpenLockspace(sys::DefaultFileOps(), name, create)});
@@ -75,15 +78,16 @@ Napi::Value ControlWrap::OpenLockspace(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// removeLockspace(name, callback: (failure?) => void)
+// removeLockspace(name, force, callback: (failure?) => void)
 Napi::Value ControlWrap::RemoveLockspace(const Napi::CallbackInfo& info) {
   const std::string name = info[0].As<Napi::String>().Utf8Value();
-  const uint32_t call = Begin(info.Env(), info[1]);
+  const bool force = info[1].As<Napi::Boolean>().Value();
+  const uint32_t call = Begin(info.Env(), info[2]);
   try {
-    sys::Detach([inbox = inbox_, name, call] {
-      sys::DefaultFileOps().Isolate(inbox->fd());
+    sys::Detach([inbox = inbox_, name, force, call] {
+      sys::DefaultFileOps().Isolate({inbox->fd()});
       Done done{call, false, {}};
-      done.result.failure = dlm::RemoveLockspace(sys::DefaultFileOps(), name);
+      done.result.failure = dlm::RemoveLockspace(sys::DefaultFileOps(), name, force);
       inbox->Post(std::move(done));
     });
   } catch (const std::system_error& error) {

@@ -4,6 +4,7 @@
 #include "napi/control_wrap.h"
 #include "napi/instance.h"
 #include "napi/uevents_wrap.h"
+#include "sys/abstract_socket.h"
 
 namespace clusterlock::napi {
 
@@ -16,6 +17,11 @@ void Export(Napi::Env env, Napi::Object exports) {
               }));
   exports.Set("removeLockspace", Napi::Function::New(env, [control](const Napi::CallbackInfo& info) {
                 return control->RemoveLockspace(info);
+              }));
+  // connectAbstract(name): a descriptor, or -errno
+  exports.Set("connectAbstract", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
+                const std::string name = info[0].As<Napi::String>().Utf8Value();
+                return Napi::Number::New(info.Env(), sys::ConnectAbstract(name));
               }));
   exports.Set("watchUevents", UeventsWrap::Watch(env, instance));
 }

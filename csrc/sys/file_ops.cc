@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace clusterlock::sys {
@@ -28,15 +29,28 @@ class KernelFileOps final : public FileOps {
     return result;
   }
   Holders HoldersOf(const std::string& device) override { return FindHolders(device); }
-  void Isolate(int keep) override {
-    // by number: the C library of a supported system may be older than the wrapper
-    const auto from = static_cast<unsigned>(keep) + 1;
-    if (::syscall(kCloseRange, from, ~0U, kUnshare) == 0 && keep > 0) ::syscall(kCloseRange, 0U, from - 2, 0U);
+  bool Exists(const char* path) override { return ::access(path, F_OK) == 0; }
+  int Chmod(int fd, mode_t mode) override { return OrErrno(::fchmod(fd, mode)); }
+  bool Isolate(std::vector<int> keep) override {
+    std::sort(keep.begin(), keep.end());
+    // The highest range first: with it the kernel makes the new table, and copies only what lies below.
+    if (!CloseRange(static_cast<unsigned>(keep.back()) + 1, ~0U, kUnshare)) return false;
+    unsigned from = 0;
+    for (const int fd : keep) {
+      const auto kept = static_cast<unsigned>(fd);
+      if (kept > from) CloseRange(from, kept - 1, 0);
+      from = kept + 1;
+    }
+    return true;
   }
 
  private:
+  static bool CloseRange(unsigned first, unsigned last, unsigned flags) {
+    // by number: the C library of a supported system may be older than the wrapper
+    return ::syscall(kCloseRange, first, last, flags) == 0;
+  }
   static constexpr long kCloseRange = 436;
-  static constexpr unsigned kUnshare = 2;  // CLOSE_RANGE_UNSHARE; without it (before Linux 5.9) nothing is closed
+  static constexpr unsigned kUnshare = 2;  // CLOSE_RANGE_UNSHARE; before Linux 5.9 there is none of this
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "sys/holders.h"
 
@@ -24,9 +25,12 @@ class FileOps {
   virtual int Close(int fd) = 0;
   virtual int DeviceNumber(int fd, dev_t* out) = 0;
   virtual Holders HoldersOf(const std::string& device) = 0;
+  virtual bool Exists(const char* path) = 0;
+  virtual int Chmod(int fd, mode_t mode) = 0;
   // Gives the calling thread a table of descriptors of its own with nothing but `keep` in it. A thread that the kernel
-  // will not let go then pins nobody's files: the process can end, and its devices close.
-  virtual void Isolate(int keep) = 0;
+  // will not let go then pins nobody else's files: the process can end, and its devices close. False: the thread goes
+  // on with the table that it shares with the process.
+  virtual bool Isolate(std::vector<int> keep) = 0;
 };
 
 // The kernel's devices in the addon, the double in the test build: decided by which file is linked in.

@@ -1,11 +1,9 @@
 import type { NativeChannel } from "../native";
 
-/** Operations of csrc/dlm/codec.h:OpKind. */
-export const OP = { lock: 0, convert: 1, unlock: 2, cancel: 3 } as const;
-export type OpKind = (typeof OP)[keyof typeof OP];
+import { type OpKind, RequestBuffer, type Submission } from "./request-buffer";
 
 // csrc/dlm/channel.h:EventKind
-const EVENT = { cast: 0, bast: 1, writeFailed: 2, cancelledHere: 3 } as const;
+const EVENT = { cast: 0, bast: 1, writeFailed: 2, cancelledHere: 3, done: 4 } as const;
 
 // csrc/napi/channel_wrap.cc: eight 32-bit fields, then the value block.
 const RECORD = { size: 64, words: 16, lvb: 32, lvbSize: 32, count: 512 } as const;
@@ -13,8 +11,9 @@ const RECORD = { size: 64, words: 16, lvb: 32, lvbSize: 32, count: 512 } as cons
 /** -DLM_ECANCEL and -DLM_EUNLOCK of include/uapi/linux/dlm.h, as they stand in a status. */
 export const ECANCEL = -0x10001;
 export const EUNLOCK = -0x10002;
+const ESHUTDOWN = -108;
 
-/** How an operation ended. */
+/** How an operation ended. Valid only while it is being handed over: the next one is written over it. */
 export interface Completion {
   /** 0, a negative errno, ECANCEL or EUNLOCK. */
   status: number;
@@ -22,22 +21,14 @@ export interface Completion {
   flags: number;
   lkid: number;
   lvb: Uint8Array | undefined;
+  /** The kernel did not even take the operation: its kind. */
+  refused: OpKind | undefined;
 }
 
 /** What a slot's owner hears. */
 export interface SlotOwner {
   onCompletion(completion: Completion): void;
   onBlocking(mode: number): void;
-}
-
-export interface Submission {
-  kind: OpKind;
-  mode: number;
-  /** DLM_LKF_* besides CONVERT and CANCEL, which follow from the kind. */
-  flags: number;
-  bast: boolean;
-  name?: Uint8Array | undefined;
-  lvb?: Uint8Array | undefined;
 }
 
 /**
@@ -48,19 +39,30 @@ export class Channel {
   readonly #native: NativeChannel;
   readonly #records = new ArrayBuffer(RECORD.size * RECORD.count);
   readonly #words = new Int32Array(this.#records);
+  readonly #requests: RequestBuffer;
+  readonly #completion: Completion = { status: 0, flags: 0, lkid: 0, lvb: undefined, refused: undefined };
   readonly #owners: (SlotOwner | undefined)[] = [];
   readonly #generations: number[] = [];
+  // Operations in flight of each slot: one, or two when an unlock by force overtakes another.
+  readonly #flying: number[] = [];
   readonly #free: number[] = [];
-  readonly #inFlight = new Set<number>();
+  #inFlight = 0;
   #listeners = 0;
   #refd = true;
+  #keepsAlive = false;
   #broken = 0;
   #closing: Promise<void> | undefined;
   #onClosed: (() => void) | undefined;
 
+  /** Called once, when the device cannot be read any more, with the negative errno. What is in flight fails with it. */
+  onBroken: ((errno: number) => void) | undefined;
+
   constructor(native: NativeChannel) {
     this.#native = native;
-    native.start(this.#records, (count, closed, errno) => {
+    this.#requests = new RequestBuffer((count) => {
+      native.submit(count);
+    });
+    native.start(this.#records, this.#requests.bytes, (count, closed, errno) => {
       this.#dispatch(count, closed, errno);
     });
     native.setRef(false);
@@ -75,6 +77,7 @@ export class Channel {
     this.#owners[slot] = owner;
     // 1 … 2^31-1: zero would be ignored by the kernel, more would not fit a signed word
     this.#generations[slot] = ((this.#generations[slot] ?? 0) % 0x7fffffff) + 1;
+    this.#flying[slot] = 0;
     return slot;
   }
 
@@ -84,21 +87,35 @@ export class Channel {
     this.#free.push(slot);
   }
 
+  /** The owner of a slot, unless it has passed to another since. */
+  ownerOf(slot: number, generation: number): SlotOwner | undefined {
+    return this.#generations[slot] === generation ? this.#owners[slot] : undefined;
+  }
+
+  /** Sends an operation that ends in a completion. */
   submit(slot: number, op: Submission): void {
-    if (op.kind !== OP.cancel) {
-      this.#inFlight.add(slot);
-      if (this.#inFlight.size === 1) this.#updateRef();
-    }
-    if (this.#broken !== 0) {
+    this.#flying[slot] = (this.#flying[slot] ?? 0) + 1;
+    this.#inFlight++;
+    this.#updateRef();
+    if (this.#broken !== 0 || this.#closing) {
       // The device is gone: the operation fails as the kernel would have failed it.
-      if (op.kind !== OP.cancel)
-        queueMicrotask(() => {
-          this.#complete(slot, this.#failure());
-        });
+      const generation = this.#generations[slot] ?? 0;
+      process.nextTick(() => {
+        if (this.ownerOf(slot, generation)) this.#fail(slot, this.#broken || ESHUTDOWN);
+      });
       return;
     }
-    const generation = this.#generations[slot] ?? 0;
-    this.#native.submit(op.kind, slot, generation, op.mode, op.flags, op.bast, op.name, op.lvb);
+    this.#requests.put(slot, this.#generations[slot] ?? 0, op);
+  }
+
+  /** Sends what has no completion of its own: a cancel. */
+  send(slot: number, op: Submission): void {
+    if (this.#broken === 0 && !this.#closing) this.#requests.put(slot, this.#generations[slot] ?? 0, op);
+  }
+
+  /** Ends what a slot has in flight, which the kernel has dropped without a word. */
+  drop(slot: number): void {
+    if ((this.#flying[slot] ?? 0) > 0) this.#fail(slot, EUNLOCK);
   }
 
   /** Counts who waits for blocking notices: a process that does is not idle. */
@@ -112,26 +129,39 @@ export class Channel {
     this.#updateRef();
   }
 
-  /** Drops every lock of the handle; resolves when the kernel has closed it. */
-  close(): Promise<void> {
+  /**
+   * Drops every lock of the handle; resolves when the kernel has closed it, which keeps the process alive unless
+   * `idly`: then the process need not wait for it.
+   */
+  close(idly = false): Promise<void> {
     return (this.#closing ??= new Promise((resolve) => {
+      if (this.#broken === 0) this.#requests.flush();
       this.#onClosed = resolve;
-      this.#native.close();
+      this.#native.close(!idly);
     }));
   }
 
   #updateRef(): void {
-    this.#native.setRef(this.#refd && (this.#inFlight.size > 0 || this.#listeners > 0));
+    const wanted = this.#refd && (this.#inFlight > 0 || this.#listeners > 0);
+    if (wanted === this.#keepsAlive) return;
+    this.#keepsAlive = wanted;
+    this.#native.setRef(wanted);
   }
 
-  #failure(): Completion {
-    return { status: -this.#broken, flags: 0, lkid: 0, lvb: undefined };
+  #complete(slot: number): void {
+    const flying = this.#flying[slot] ?? 0;
+    if (flying === 0) return;
+    // the lock's end is the end of whatever else it had in flight
+    const ended = this.#completion.status === EUNLOCK ? flying : 1;
+    this.#flying[slot] = flying - ended;
+    this.#inFlight -= ended;
+    this.#owners[slot]?.onCompletion(this.#completion);
+    if (this.#inFlight === 0) this.#updateRef();
   }
 
-  #complete(slot: number, completion: Completion): void {
-    if (!this.#inFlight.delete(slot)) return;
-    if (this.#inFlight.size === 0) this.#updateRef();
-    this.#owners[slot]?.onCompletion(completion);
+  #fail(slot: number, status: number): void {
+    Object.assign(this.#completion, { status, flags: 0, lkid: 0, lvb: undefined, refused: undefined });
+    this.#complete(slot);
   }
 
   // The one entry from native code; whatever a listener throws is not allowed to cost another lock its event.
@@ -145,7 +175,7 @@ export class Channel {
         });
       }
     }
-    if (errno !== 0) this.#break(errno);
+    if (errno !== 0) this.#break(-errno);
     if (closed) this.#onClosed?.();
   }
 
@@ -159,17 +189,28 @@ export class Channel {
       this.#owners[slot]?.onBlocking(words[at + 5] ?? 0);
       return;
     }
+    const completion = this.#completion;
     const start = index * RECORD.size + RECORD.lvb;
-    this.#complete(slot, {
-      status: kind === EVENT.cancelledHere ? ECANCEL : (words[at + 3] ?? 0),
-      flags: words[at + 4] ?? 0,
-      lkid: (words[at + 6] ?? 0) >>> 0,
-      lvb: words[at + 7] === 1 ? new Uint8Array(this.#records.slice(start, start + RECORD.lvbSize)) : undefined,
-    });
+    completion.status = kind === EVENT.cancelledHere ? ECANCEL : (words[at + 3] ?? 0);
+    completion.flags = words[at + 4] ?? 0;
+    completion.lkid = (words[at + 6] ?? 0) >>> 0;
+    completion.refused = kind === EVENT.writeFailed ? (words[at + 5] as OpKind) : undefined;
+    completion.lvb =
+      words[at + 7] === 1 ? new Uint8Array(this.#records.slice(start, start + RECORD.lvbSize)) : undefined;
+    this.#complete(slot);
   }
 
   #break(errno: number): void {
-    this.#broken = errno;
-    for (const slot of [...this.#inFlight]) this.#complete(slot, this.#failure());
+    if (this.#broken !== 0) return;
+    this.onBroken?.(errno);
+    this.abandon(errno);
+  }
+
+  /** Fails what is in flight, and what comes, as if the kernel had answered with this negative errno. */
+  abandon(errno: number = ESHUTDOWN): void {
+    this.#broken ||= errno;
+    for (let slot = 0; slot < this.#owners.length; slot++) {
+      while ((this.#flying[slot] ?? 0) > 0) this.#fail(slot, this.#broken);
+    }
   }
 }

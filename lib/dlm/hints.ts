@@ -4,7 +4,7 @@ import { DlmError } from "../errors";
 import type { NativeFailure } from "../native";
 
 // What each failure of opening, creating and removing means in practice, and what mends it.
-function hint(failure: NativeFailure, code: string): string | undefined {
+function hint(failure: NativeFailure & { exclusive?: boolean }, code: string): string | undefined {
   const { syscall, path, version, holders } = failure;
   if (version !== undefined) return `the kernel's DLM interface is version ${version}, this library speaks 6.x`;
   if (holders.length > 0) return `open in process ${holders.join(", ")}; close it there first`;
@@ -30,10 +30,12 @@ function hint(failure: NativeFailure, code: string): string | undefined {
     case "EUNATCH":
       return "dlm_controld has gone away: this node cannot join anything until it is back";
     case "EEXIST":
+      if (failure.exclusive) return "this node has joined the lockspace already, and exclusive asks for a new one";
       return "a file system of this node uses a lockspace of that name, which has no device to lock through";
     case "EBUSY":
       return syscall === "dlm_remove_lockspace"
-        ? "orphaned locks of this node are left in it, or others' locks that cannot be told apart without debugfs"
+        ? "orphaned locks of this node are left in it (purge() drops them, force leaves in spite of them), or others' " +
+            "locks that cannot be told apart without debugfs"
         : undefined;
     default:
       return undefined;
@@ -41,9 +43,21 @@ function hint(failure: NativeFailure, code: string): string | undefined {
 }
 
 /** The error for a failed open, creation or removal. */
-export function lockspaceError(lockspace: string, failure: NativeFailure): DlmError {
+export function lockspaceError(lockspace: string, failure: NativeFailure, exclusive = false): DlmError {
   const { errno, syscall, path, holders } = failure;
   const details = { errno, syscall, path, lockspace, holders: holders.length > 0 ? holders : undefined };
   const { code } = new DlmError(details);
-  return new DlmError({ ...details, hint: hint(failure, code) });
+  return new DlmError({ ...details, hint: hint({ ...failure, exclusive }, code) });
+}
+
+/** The error for a failed purge. */
+export function purgeError(lockspace: string, errno: number): DlmError {
+  const details = { errno, syscall: "dlm_purge", lockspace };
+  const { code } = new DlmError(details);
+  const hints: Readonly<Record<string, string>> = {
+    EBUSY: "that pid is a thread of this very handle, which the kernel would take for its own locks: purge by another",
+    ENOBUFS: "no member of the lockspace has that node id",
+    EINVAL: "no member of the lockspace has that node id",
+  };
+  return new DlmError({ ...details, hint: hints[code] });
 }

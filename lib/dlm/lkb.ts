@@ -1,4 +1,8 @@
-import { type Channel, type Completion, OP, type SlotOwner, type Submission } from "./channel";
+import { type Channel, type Completion, EUNLOCK, type SlotOwner } from "./channel";
+import { OP, type Submission } from "./request-buffer";
+
+/** Hears how an operation ended, in the same breath in which that is read. */
+export type Outcome = (completion: Completion) => void;
 
 /**
  * One lock as the kernel knows it (its "lkb"): one operation at a time, each with exactly one outcome.
@@ -9,7 +13,8 @@ import { type Channel, type Completion, OP, type SlotOwner, type Submission } fr
 export class Lkb implements SlotOwner {
   readonly #channel: Channel;
   readonly #slot: number;
-  #settle: ((completion: Completion) => void) | undefined;
+  #outcome: Outcome | undefined;
+  #forced: Outcome | undefined;
   #cancellable = false;
   #onBlocking: ((mode: number) => void) | undefined;
   #missedBast: number | undefined;
@@ -20,25 +25,31 @@ export class Lkb implements SlotOwner {
   }
 
   /**
-   * `onOutcome` runs in the same breath in which the outcome is read: a notice that was read along with it already
+   * `outcome` runs in the same breath in which the outcome is read: a notice that was read along with it already
    * speaks of what the operation has made of the lock.
    */
-  perform(op: Submission, cancellable: boolean, onOutcome?: (completion: Completion) => void): Promise<Completion> {
-    return new Promise((resolve) => {
-      this.#settle = (completion) => {
-        onOutcome?.(completion);
-        resolve(completion);
-      };
-      this.#cancellable = cancellable;
-      this.#channel.submit(this.#slot, op);
-    });
+  perform(op: Submission, cancellable: boolean, outcome: Outcome): void {
+    this.#outcome = outcome;
+    this.#cancellable = cancellable;
+    this.#channel.submit(this.#slot, op);
   }
 
-  /** Asks the kernel to give up the operation in flight; its outcome still decides. */
-  cancel(): void {
-    if (!this.#cancellable) return;
+  /**
+   * Asks the kernel to give up the operation in flight; its outcome still decides. `deadlock`: that outcome is to be
+   * EDEADLK. False when there is nothing to give up, or that was asked for already.
+   */
+  cancel(deadlock = false): boolean {
+    if (!this.#cancellable) return false;
     this.#cancellable = false;
-    this.#channel.submit(this.#slot, { kind: OP.cancel, mode: 0, flags: 0, bast: false });
+    this.#channel.send(this.#slot, { kind: deadlock ? OP.deadlock : OP.cancel });
+    return true;
+  }
+
+  /** Unlocks whatever else is in flight; the outcome of that comes first, and is EUNLOCK if the kernel has none. */
+  force(op: Submission, outcome: Outcome): void {
+    this.#cancellable = false;
+    this.#forced = outcome;
+    this.#channel.submit(this.#slot, op);
   }
 
   /** A notice that came before anybody listened, as one read together with the grant does, is delivered late. */
@@ -49,6 +60,11 @@ export class Lkb implements SlotOwner {
     if (listener && missed !== undefined) process.nextTick(() => this.#onBlocking?.(missed));
   }
 
+  /** The kernel has dropped the lock, and what it had in flight, without a word. */
+  drop(): void {
+    this.#channel.drop(this.#slot);
+  }
+
   /** The lock is gone from the kernel. */
   free(): void {
     this.#onBlocking = undefined;
@@ -56,10 +72,27 @@ export class Lkb implements SlotOwner {
   }
 
   onCompletion(completion: Completion): void {
-    const settle = this.#settle;
-    this.#settle = undefined;
+    const outcome = this.#outcome;
+    this.#outcome = undefined;
     this.#cancellable = false;
-    settle?.(completion);
+    const forced = this.#forced;
+    if (!forced) {
+      outcome?.(completion);
+      return;
+    }
+    if (completion.refused === OP.unlock) {
+      this.#forced = undefined;
+      this.#outcome = outcome;
+      forced(completion);
+      return;
+    }
+    if (outcome && completion.status !== EUNLOCK) {
+      outcome(completion);
+      return;
+    }
+    this.#forced = undefined;
+    outcome?.(completion);
+    forced(completion);
   }
 
   onBlocking(mode: number): void {

@@ -1,36 +1,26 @@
 import { DlmError, LockStateError, invalidType, invalidValue } from "../errors";
-import { type LockMode, compatible, isDownConversion, modeNumber, LOCK_MODES } from "../modes";
+import { LOCK_MODES, type LockMode, compatible, isDownConversion, modeNumber } from "../modes";
 
 import { onAbort } from "./aborts";
-import { type Channel, type Completion, ECANCEL, EUNLOCK, OP } from "./channel";
-import { LKF } from "./flags";
+import { type Channel, type Completion, ECANCEL, EUNLOCK } from "./channel";
+import { LKF, SBF } from "./flags";
 import type { Lkb } from "./lkb";
+import type { ConvertOptions, OnBlocking, ReleaseOptions, TryConvertOptions } from "./lock-options";
 import { checkLvbOption, unlockWrites } from "./lvb";
-import { type CheckedOptions, checkMode, checkObject, checkOptions } from "./options";
+import { type Options, checkFlag, checkListener, checkMode, checkObject, checkSignal, checkValueWish } from "./options";
+import { OP, type Submission } from "./request-buffer";
+import { type DeadlockAction, checkQueueable, conversionFlags, keptFlags } from "./request-flags";
 import { Turns } from "./turns";
-import type { ValueBlock } from "./value";
+import type { ValueBlock, ValuePart, ValueWish } from "./value";
 
-/**
- * Called when this lock stands in the way of another request; `mode` is the mode the other one asks for. A hint, not
- * an order: the kernel merges notices, and one may arrive just after the lock has given way.
- */
-export type OnBlocking = (mode: LockMode, lock: Lock) => void;
-
-export interface ConvertOptions {
-  /** As in {@link Lockspace.tryLock}. `undefined`: go on as before; `false`: stop taking part in the value block. */
-  lvb?: boolean | Uint8Array | undefined;
-  /** A new listener; `null` stops the notices; `undefined` keeps what was. */
-  onBlocking?: OnBlocking | null | undefined;
-  /** As in {@link Lockspace.lock}; the lock keeps its old mode. */
-  signal?: AbortSignal | undefined;
-}
-
-export interface ReleaseOptions {
-  /** Written by the release; the lock must be held in PW or EX. At most 32 bytes, padded with zeros. */
-  lvb?: Uint8Array | undefined;
-}
+export type { ConvertOptions, OnBlocking, ReleaseOptions, TryConvertOptions } from "./lock-options";
+export type { DeadlockAction };
 
 const ENOENT = -2;
+const EAGAIN = -11;
+
+/** Where a lock stands: see {@link Lock.state}. */
+export type LockState = "granted" | "converting" | "releasing" | "released" | "lost";
 
 /** What a lock is made of; see Lockspace.lock(). */
 export interface Grant {
@@ -41,8 +31,32 @@ export interface Grant {
   resource: string;
   mode: LockMode;
   value: ValueBlock;
+  /** LKF.persistent, LKF.noDlckBlk: sent again with each conversion, since only the last operation's count. */
+  kept: number;
+  xid: { low: number; high: number };
+  /** DLM_SBF_* of the grant. */
+  flags: number;
   onBlocking: OnBlocking | undefined;
   onReleased: (lock: Lock) => void;
+}
+
+/** A checked conversion. */
+interface Wish {
+  mode: LockMode;
+  noQueue: boolean;
+  /** LKF_* but those of the value block and those kept. */
+  flags: number;
+  persistent: boolean | undefined;
+  value: ValueWish;
+  onBlocking: OnBlocking | null | undefined;
+  signal: AbortSignal | undefined;
+}
+
+/** Who waits for a conversion. */
+interface Waiter {
+  readonly granted: () => void;
+  readonly refused: () => void;
+  readonly failed: (error: unknown) => void;
 }
 
 /**
@@ -53,21 +67,36 @@ export class Lock implements AsyncDisposable {
   readonly #grant: Grant;
   readonly #turns = new Turns();
   #mode: LockMode;
+  #flags: number;
+  #kept: number;
   #onBlocking: OnBlocking | undefined;
+  #converting = false;
   #releasing: Promise<void> | undefined;
+  #gone = false;
+  #lost: LockStateError | undefined;
+  #lossSignal: AbortController | undefined;
   // Ends the conversion in flight with this reason, if the kernel lets it.
   #interrupt: ((reason: unknown) => void) | undefined;
+  // Fails the conversion in flight, whatever the kernel still says.
+  #abandon: ((error: unknown) => void) | undefined;
 
   /** @internal Locks come from {@link Lockspace.lock}. */
   constructor(grant: Grant) {
     this.#grant = grant;
     this.#mode = grant.mode;
-    this.#listen(grant.onBlocking);
+    this.#flags = grant.flags;
+    this.#kept = grant.kept;
+    if (grant.onBlocking) this.#listen(grant.onBlocking);
   }
 
   /** The resource's name; bytes that are no UTF-8 show as U+FFFD. */
   get resource(): string {
     return this.#grant.resource;
+  }
+
+  /** The name of its lockspace. */
+  get lockspace(): string {
+    return this.#grant.lockspace;
   }
 
   /** The kernel's id of this lock on this node, 1 to 2^32-1. */
@@ -80,9 +109,49 @@ export class Lock implements AsyncDisposable {
     return this.#mode;
   }
 
+  /**
+   * "granted"; "converting" while the kernel has a conversion of it; "releasing" and then "released"; "lost" when the
+   * handle lost its lockspace, and with it this lock.
+   */
+  get state(): LockState {
+    if (this.#lost) return "lost";
+    if (this.#gone) return "released";
+    if (this.#releasing) return "releasing";
+    return this.#converting ? "converting" : "granted";
+  }
+
   /** True once a release has begun. */
   get released(): boolean {
     return this.#releasing !== undefined;
+  }
+
+  /**
+   * Aborts when the lock is lost without a release: its lockspace was removed by force, its controller died, or its
+   * device failed (`reason`: a LockStateError with ERR_LOCK_LOST). What the lock protected must be left alone from then
+   * on. A release does not abort it.
+   */
+  get signal(): AbortSignal {
+    this.#lossSignal ??= new AbortController();
+    if (this.#lost && !this.#lossSignal.signal.aborted) this.#lossSignal.abort(this.#lost);
+    return this.#lossSignal.signal;
+  }
+
+  /**
+   * The last conversion waited with `deadlock: "demote"`, and the kernel gave up the old mode to end a deadlock: others
+   * may have had the resource meanwhile. Source: DLM_SBF_DEMOTED, fs/dlm/lock.c, `can_be_granted()`.
+   */
+  get demoted(): boolean {
+    return (this.#flags & SBF.demoted) !== 0;
+  }
+
+  /** The kernel granted the alternative mode of `altMode`. Source: DLM_SBF_ALTMODE. */
+  get altMode(): boolean {
+    return (this.#flags & SBF.altMode) !== 0;
+  }
+
+  /** The lock outlives its handle, as an orphan. Source: DLM_LKF_PERSISTENT. */
+  get persistent(): boolean {
+    return (this.#kept & LKF.persistent) !== 0;
   }
 
   /** The 32 bytes last read or written; undefined before. A value that was never written reads as zeros. */
@@ -106,149 +175,312 @@ export class Lock implements AsyncDisposable {
    *
    * An abort of a waiting up-conversion rejects at once with the signal's reason; if the kernel grants at that moment,
    * the lock is converted back. Where the way back could wait itself (PR to CW and CW to PR), the kernel's answer
-   * decides: cancelled rejects, granted resolves.
+   * decides: cancelled rejects, granted resolves. After an abort of one with `deadlock: "demote"` the lock is in NL.
    *
    * @throws {DlmError} EDEADLK when two locks wait for each other's conversion; the old mode is kept.
-   * @throws {LockStateError} ERR_LOCK_RELEASED
+   * @throws {LockStateError} ERR_LOCK_RELEASED, ERR_LOCK_LOST
    * @throws {TypeError | RangeError} a wrong mode or option
    */
-  async convert(mode: LockMode, options?: ConvertOptions): Promise<this> {
-    checkMode(mode, "mode");
-    const checked = checkOptions<OnBlocking>(options);
-    this.#assertHeld();
-    const endTurn = await this.#turns.enter(checked.signal);
-    try {
-      this.#assertHeld();
-      checked.signal?.throwIfAborted();
-    } catch (error) {
-      endTurn();
-      throw error;
-    }
-    return this.#convert(mode, checked, endTurn);
-  }
-
-  #convert(mode: LockMode, options: CheckedOptions<OnBlocking>, endTurn: () => void): Promise<this> {
-    const { signal } = options;
-    const from = this.#mode;
-    const waits = !isDownConversion(from, mode);
-    const canGoBack = waits && isDownConversion(mode, from);
-    // The kernel takes over a conversion's listener even if the conversion then fails (dlm_user_convert()).
-    if (options.onBlocking !== undefined) this.#listen(options.onBlocking ?? undefined);
-    const value = this.#grant.value.plan(from, mode, options.lvb);
-
+  convert(mode: LockMode, options?: ConvertOptions): Promise<this> {
     return new Promise((resolve, reject) => {
-      let interruption: { reason: unknown } | undefined;
-      const interrupt = (reason: unknown): void => {
-        if (interruption) return;
-        interruption = { reason };
-        this.#grant.lkb.cancel();
-        if (canGoBack) reject(reason);
-      };
-      let removeListener = (): void => undefined;
-      if (waits) {
-        removeListener = onAbort(signal, () => {
-          interrupt(signal?.reason);
-        });
-        this.#interrupt = interrupt;
-      }
-      let crossed = false;
-      const onOutcome = (completion: Completion): void => {
-        this.#interrupt = undefined;
-        removeListener();
-        crossed = completion.status === 0 && interruption !== undefined && canGoBack;
-        if (completion.status === 0 && !crossed) {
-          value.done(completion);
-          this.#mode = mode;
+      this.#enter(this.#check(mode, options, false), {
+        granted: () => {
           resolve(this);
-          return;
-        }
-        value.failed();
-        if (interruption && completion.status === ECANCEL) reject(interruption.reason);
-        else if (!crossed) reject(this.#failure("dlm_convert", completion));
-      };
-      const submission = {
-        kind: OP.convert,
-        mode: modeNumber(mode),
-        flags: value.flags,
-        bast: this.#onBlocking !== undefined,
-        lvb: value.lvb,
-      };
-      void this.#grant.lkb
-        .perform(submission, waits, onOutcome)
-        .then(() => (crossed ? this.#goBack(from, mode) : undefined))
-        .finally(endTurn);
+        },
+        refused: () => undefined,
+        failed: reject,
+      });
     });
   }
 
-  // The grant crossed the abort. Going back down needs no permission of others and writes no value.
-  async #goBack(from: LockMode, granted: LockMode): Promise<void> {
-    const bast = this.#onBlocking !== undefined;
-    const submission = { kind: OP.convert, mode: modeNumber(from), flags: 0, bast };
-    const completion = await this.#grant.lkb.perform(submission, false);
-    if (completion.status === 0) this.#grant.value.inheritsNothing();
-    // Not even on the way down: then the truth is what is left to tell.
-    else this.#mode = granted;
+  /**
+   * As {@link convert}, but resolves to false instead of waiting, with the old mode kept. Source: DLM_LKF_NOQUEUE.
+   */
+  tryConvert(mode: LockMode, options?: TryConvertOptions): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#enter(this.#check(mode, options, true), {
+        granted: () => {
+          resolve(true);
+        },
+        refused: () => {
+          resolve(false);
+        },
+        failed: reject,
+      });
+    });
+  }
+
+  #check(mode: unknown, options: unknown, noQueue: boolean): Wish {
+    const given = checkObject(options);
+    const wish: Wish = {
+      mode: checkMode(mode, "mode"),
+      noQueue,
+      flags: conversionFlags(given, noQueue),
+      persistent: given["persistent"] === undefined ? undefined : (keptFlags(given) & LKF.persistent) !== 0,
+      value: checkValueWish(given),
+      onBlocking: checkListener(given["onBlocking"]),
+      signal: noQueue ? undefined : checkSignal(given["signal"]),
+    };
+    this.#assertHeld();
+    wish.signal?.throwIfAborted();
+    return wish;
+  }
+
+  #enter(wish: Wish, waiter: Waiter): void {
+    const start = (): void => {
+      try {
+        this.#assertHeld();
+        this.#convert(wish, waiter);
+      } catch (error) {
+        waiter.failed(error);
+        this.#turns.leave();
+      }
+    };
+    this.#turns.enter(start, wish.signal, waiter.failed);
+  }
+
+  #convert(wish: Wish, waiter: Waiter): void {
+    const { mode, signal } = wish;
+    const from = this.#mode;
+    checkQueueable(wish.flags, from, mode);
+    const value = this.#grant.value.plan(from, mode, wish.value);
+    const waits = !wish.noQueue && !isDownConversion(from, mode);
+    const canGoBack = waits && isDownConversion(mode, from);
+    // The kernel takes over a conversion's listener and flags even if the conversion then fails (dlm_user_convert()).
+    if (wish.onBlocking !== undefined) this.#listen(wish.onBlocking ?? undefined);
+    if (wish.persistent !== undefined) {
+      this.#kept = wish.persistent ? this.#kept | LKF.persistent : this.#kept & ~LKF.persistent;
+    }
+    let interruption: { reason: unknown } | undefined;
+    let removeListener: (() => void) | undefined;
+    const interrupt = (reason: unknown): void => {
+      if (interruption) return;
+      interruption = { reason };
+      this.#grant.lkb.cancel();
+      if (canGoBack) waiter.failed(reason);
+    };
+    if (waits) {
+      if (signal) {
+        removeListener = onAbort(signal, () => {
+          interrupt(signal.reason);
+        });
+      }
+      this.#interrupt = interrupt;
+    }
+    this.#converting = true;
+    this.#abandon = waiter.failed;
+    const { lvb } = value;
+    this.#grant.lkb.perform(this.#conversion(mode, wish.flags | value.flags, lvb), waits, (completion) => {
+      this.#interrupt = undefined;
+      this.#abandon = undefined;
+      this.#converting = false;
+      removeListener?.();
+      this.#ended(wish, value, completion, waiter, interruption, canGoBack);
+    });
+  }
+
+  #conversion(mode: LockMode, flags: number, lvb: Uint8Array | undefined): Submission {
+    const { low, high } = this.#grant.xid;
+    return {
+      kind: OP.convert,
+      mode: modeNumber(mode),
+      flags: flags | this.#kept,
+      bast: this.#onBlocking !== undefined,
+      lvb,
+      xidLow: low,
+      xidHigh: high,
+    };
+  }
+
+  #ended(
+    wish: Wish,
+    value: ValuePart,
+    completion: Completion,
+    waiter: Waiter,
+    interruption: { reason: unknown } | undefined,
+    canGoBack: boolean,
+  ): void {
+    const { status } = completion;
+    if (status === 0 && !(interruption && canGoBack)) {
+      value.done(completion);
+      this.#mode = wish.mode;
+      this.#flags = completion.flags;
+      waiter.granted();
+      this.#turns.leave();
+      return;
+    }
+    value.failed();
+    if (status === 0) {
+      // The grant crossed the abort, which has been told.
+      this.#goBack(this.#mode, wish.mode);
+      return;
+    }
+    if (status === EAGAIN && wish.noQueue) waiter.refused();
+    else if (status === EUNLOCK) waiter.failed(this.#releasedError());
+    else if (status === ECANCEL && interruption) waiter.failed(interruption.reason);
+    else waiter.failed(this.#failure("dlm_convert", completion));
+    // A cancel wipes the kernel's word on whether it had already taken the old mode away (validate_unlock_args()).
+    const unknownMode = (wish.flags & LKF.convDeadlk) !== 0 && status !== EUNLOCK;
+    if (unknownMode) this.#goBack("NL", this.#mode);
+    else this.#turns.leave();
+  }
+
+  // Going down needs no permission of others and writes no value.
+  #goBack(to: LockMode, granted: LockMode): void {
+    this.#grant.lkb.perform(this.#conversion(to, 0, undefined), false, ({ status }) => {
+      if (status === 0) {
+        this.#grant.value.inheritsNothing();
+        this.#mode = to;
+        this.#flags = 0;
+      }
+      // Not even on the way down: then the truth is what is left to tell.
+      else this.#mode = granted;
+      this.#turns.leave();
+    });
   }
 
   /**
    * Gives the lock back, and writes its value if there is one to write. A conversion that waits is given up first.
-   * Safe to call more than once: every call waits for the one release.
+   * Safe to call more than once: every call waits for the one release. A lost lock has nothing to give back.
    *
    * While the lockspace is in recovery this waits with it.
    *
    * @throws {DlmError} ENOENT when the kernel does not know the lock any more; another errno when it did not take the
    *   request: the lock is held on, and may be released again
-   * @throws {RangeError} ERR_INVALID_ARG_VALUE: `lvb` with a mode below PW, which cannot write
+   * @throws {RangeError} ERR_INVALID_ARG_VALUE: `lvb` or `invalidateLvb` with a mode below PW, which cannot write
    */
-  async release(options?: ReleaseOptions): Promise<void> {
-    const lvb = checkLvbOption(checkObject(options)["lvb"]);
-    if (typeof lvb === "boolean") throw invalidType("options.lvb", "a Uint8Array", lvb);
-    if (lvb && !this.#releasing && !unlockWrites(this.#mode)) throw this.#cannotWrite();
-    await (this.#releasing ??= this.#release(lvb));
+  release(options?: ReleaseOptions): Promise<void> {
+    try {
+      const given = checkObject(options);
+      const { lvb, invalidate } = this.#checkRelease(given);
+      const force = checkFlag(given, "force");
+      if (this.#lost) return Promise.resolve();
+      if (force && !this.#releasing) return (this.#releasing = this.#forceRelease(lvb, invalidate));
+      return (this.#releasing ??= this.#release(lvb, invalidate));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
   }
 
-  async #release(lvb: Uint8Array | undefined): Promise<void> {
-    this.#interrupt?.(this.#releasedError());
-    const endTurn = await this.#turns.enter();
-    try {
-      this.#listen(undefined);
-      // A conversion that was under way may have gone below the modes that write.
-      const late = lvb !== undefined && !unlockWrites(this.#mode);
-      const unwritten = await this.#unlock(late ? undefined : lvb);
-      if (late) throw this.#cannotWrite();
-      if (unwritten) throw this.#failure("dlm_convert", unwritten);
-    } finally {
-      endTurn();
-    }
+  #checkRelease(given: Options): { lvb: Uint8Array | undefined; invalidate: boolean } {
+    const lvb = checkLvbOption(given["lvb"]);
+    if (typeof lvb === "boolean") throw invalidType("options.lvb", "a Uint8Array", lvb);
+    const invalidate = checkFlag(given, "invalidateLvb");
+    if (lvb && invalidate)
+      throw invalidValue("options.lvb", "cannot be written by a release that invalidates the value");
+    const held = !this.#releasing && !this.#lost;
+    if ((lvb !== undefined || invalidate) && held && !unlockWrites(this.#mode)) throw this.#cannotWrite();
+    return { lvb, invalidate };
   }
 
-  // Returns what became of the value, if it could not be written.
-  async #unlock(lvb: Uint8Array | undefined): Promise<Completion | undefined> {
-    const { lkb, value, onReleased } = this.#grant;
-    const plan = value.planRelease(this.#mode, lvb);
-    let unwritten: Completion | undefined;
-    if (plan.prepare) {
-      const mode = plan.prepare === "store" ? this.#mode : "NL";
-      const flags = plan.prepare === "store" ? LKF.valBlk : 0;
-      const submission = { kind: OP.convert, mode: modeNumber(mode), flags, bast: false, lvb: plan.lvb };
-      const completion = await lkb.perform(submission, false);
-      if (completion.status !== 0) unwritten = completion;
+  #release(lvb: Uint8Array | undefined, invalidate: boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt?.(this.#releasedError());
+      this.#turns.enter(() => {
+        if (this.#onBlocking) this.#listen(undefined);
+        // A conversion that was under way may have gone below the modes that write.
+        const late = (lvb !== undefined || invalidate) && !unlockWrites(this.#mode);
+        this.#unlock(late ? undefined : lvb, invalidate && !late, (error) => {
+          if (error !== undefined) reject(error);
+          else if (late) reject(this.#cannotWrite());
+          else resolve();
+          this.#turns.leave();
+        });
+      });
+    });
+  }
+
+  // Conversions in flight and in line end with the lock: one message, where a release sends a cancel and waits for it.
+  #forceRelease(lvb: Uint8Array | undefined, invalidate: boolean): Promise<void> {
+    if (!this.#converting) return this.#release(lvb, invalidate);
+    return new Promise((resolve, reject) => {
+      const plan = this.#grant.value.planRelease(this.#mode, lvb, invalidate);
+      // An unlock by force takes no detour for the value: what it would inherit is made invalid rather than written.
+      const flags = plan.prepare ? LKF.ivValBlk : plan.flags;
+      if (this.#onBlocking) this.#listen(undefined);
+      const submission = { kind: OP.unlock, flags: flags | LKF.forceUnlock, lvb: plan.lvb };
+      this.#grant.lkb.force(submission, (completion) => {
+        this.#unlocked(completion, (error) => {
+          if (error === undefined) resolve();
+          else reject(error);
+        });
+      });
+    });
+  }
+
+  #unlock(lvb: Uint8Array | undefined, invalidate: boolean, done: (error?: Error) => void): void {
+    const { lkb, value } = this.#grant;
+    const plan = value.planRelease(this.#mode, lvb, invalidate);
+    const unlock = (unwritten?: DlmError): void => {
+      lkb.perform({ kind: OP.unlock, flags: plan.flags, lvb: plan.lvb }, false, (completion) => {
+        if (invalidate && completion.status === EUNLOCK) value.valid = false;
+        this.#unlocked(completion, (error) => {
+          done(error ?? unwritten);
+        });
+      });
+    };
+    if (!plan.prepare) {
+      unlock();
+      return;
     }
-    const flags = plan.lvb ? LKF.valBlk : 0;
-    const completion = await lkb.perform({ kind: OP.unlock, mode: 0, flags, bast: false, lvb: plan.lvb }, false);
-    if (completion.status !== EUNLOCK && completion.status !== ENOENT) {
+    const store = plan.prepare === "store";
+    const submission = this.#conversion(store ? this.#mode : "NL", store ? LKF.valBlk : 0, plan.lvb);
+    lkb.perform({ ...submission, bast: false }, false, (completion) => {
+      unlock(completion.status === 0 ? undefined : this.#failure("dlm_convert", completion));
+    });
+  }
+
+  #unlocked(completion: Completion, done: (error?: Error) => void): void {
+    const { status } = completion;
+    if (this.#lost) {
+      this.#end();
+      done();
+      return;
+    }
+    if (status !== EUNLOCK && status !== ENOENT) {
       // It is still there, and so may be tried again.
       this.#releasing = undefined;
-      throw this.#failure("dlm_unlock", completion);
+      done(this.#failure("dlm_unlock", completion));
+      return;
     }
-    lkb.free();
-    onReleased(this);
-    if (completion.status === ENOENT) throw this.#failure("dlm_unlock", completion);
-    return unwritten;
+    this.#end();
+    done(status === ENOENT ? this.#failure("dlm_unlock", completion) : undefined);
+  }
+
+  #end(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#grant.lkb.free();
+    this.#grant.onReleased(this);
+  }
+
+  /** @internal The handle has lost its lockspace. */
+  lose(reason: LockStateError): void {
+    if (this.#lost || this.#gone) return;
+    this.#lost = reason;
+    this.#abandon?.(reason);
+    if (this.#onBlocking) this.#listen(undefined);
+    this.#lossSignal?.abort(reason);
+  }
+
+  /** @internal Part of a drop of all locks: `dropped` says when, and whether the kernel did it. */
+  leaveTo(dropped: Promise<boolean>): Promise<void> {
+    if (this.#releasing) return this.#releasing;
+    if (this.#onBlocking) this.#listen(undefined);
+    this.#releasing = dropped.then((done) => {
+      if (!done) {
+        this.#releasing = undefined;
+        return this.release();
+      }
+      this.#grant.lkb.drop();
+      this.#end();
+      return undefined;
+    });
+    return this.#releasing;
   }
 
   #listen(listener: OnBlocking | undefined): void {
@@ -270,6 +502,7 @@ export class Lock implements AsyncDisposable {
   }
 
   #assertHeld(): void {
+    if (this.#lost) throw this.#lost;
     if (this.#releasing) throw this.#releasedError();
   }
 

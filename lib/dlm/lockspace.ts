@@ -1,56 +1,36 @@
-import { DlmError, LockStateError, invalidType } from "../errors";
-import { type LockMode, modeNumber } from "../modes";
+import { EventEmitter } from "node:events";
+
+import { DlmError, LockStateError } from "../errors";
 import { native } from "../native";
 
 import { onAbort } from "./aborts";
-import { Channel, type Completion, OP } from "./channel";
-import { LKF } from "./flags";
-import { lockspaceError } from "./hints";
+import { type Acquirer, Acquisition, type Request } from "./acquisition";
+import { Channel } from "./channel";
+import { ControlCall } from "./control-call";
+import { lockspaceError, purgeError } from "./hints";
 import { Lkb } from "./lkb";
-import { Lock, type OnBlocking } from "./lock";
+import type { Lock } from "./lock";
+import type { AdoptOptions, LockOptions, TryLockOptions } from "./lock-options";
+import type { LockspaceEvents, OpenOptions, PurgeOptions, RemoveOptions } from "./lockspace-options";
+import { checkLvbOption } from "./lvb";
 import { type ResourceName, checkLockspaceName, encodeResourceName } from "./names";
-import { type CheckedOptions, checkMode, checkObject, checkOptions, checkSignal } from "./options";
-import { ValueBlock } from "./value";
+import {
+  checkCreation,
+  checkFlag,
+  checkListener,
+  checkMode,
+  checkObject,
+  checkSignal,
+  checkUint32,
+  checkXid,
+} from "./options";
+import { OP } from "./request-buffer";
+import { keptFlags, requestFlags } from "./request-flags";
+import { readMembers } from "./watch/members";
+import { Watch } from "./watch/watch";
 
-export interface OpenOptions {
-  /**
-   * Join the lockspace (create it on this node) if this node has not: needs CAP_SYS_ADMIN and a running dlm_controld.
-   * Default false: open the device of a lockspace that exists.
-   */
-  create?: boolean | undefined;
-  /** Gives up waiting. A join that the kernel has begun goes on without us; what it opens is closed. */
-  signal?: AbortSignal | undefined;
-}
-
-export interface TryLockOptions {
-  /** Default "EX". */
-  mode?: LockMode | undefined;
-  /**
-   * `true`: read the 32-byte value block into `lock.lvb`. Bytes (at most 32, padded with zeros): read it too, and write
-   * these when the kernel next writes, which is on the way down from PW or EX (a conversion or the release).
-   */
-  lvb?: boolean | Uint8Array | undefined;
-  /** Asks the kernel for blocking notices. Without it none are sent. A lock that listens keeps the process alive. */
-  onBlocking?: OnBlocking | undefined;
-}
-
-export interface LockOptions extends TryLockOptions {
-  /**
-   * Gives up waiting: the promise rejects with the signal's reason at once, the request is cancelled in the kernel, and
-   * a grant that crosses the cancel is given back.
-   */
-  signal?: AbortSignal | undefined;
-}
-
-const EAGAIN = -11;
-
-interface Request {
-  mode: LockMode;
-  bytes: Uint8Array;
-  resource: string;
-  noQueue: boolean;
-  options: CheckedOptions<OnBlocking>;
-}
+const DEFAULT_LOCKSPACE = "default";
+const OWN_XID = checkXid(process.pid);
 
 /**
  * A handle on a lockspace of the kernel's DLM. The handle owns its locks: the kernel drops them all when it is closed,
@@ -60,18 +40,55 @@ interface Request {
  * in the kernel; so do `close()` and, because the kernel drops locks on a process's way out, the exit of the process.
  * Source: fs/dlm/user.c, fs/dlm/lock.c (`dlm_lock_recovery()`).
  */
-export class Lockspace implements AsyncDisposable {
+export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDisposable {
   readonly #name: string;
   readonly #channel: Channel;
+  readonly #watch: Watch;
+  readonly #acquirer: Acquirer;
   readonly #locks = new Set<Lock>();
-  readonly #waiting = new Set<(reason: unknown) => void>();
-  // Requests whose locks the kernel may still grant, including those that were given up.
-  readonly #unsettled = new Set<Promise<unknown>>();
+  // Requests that the kernel may still grant, including those that were given up.
+  readonly #unsettled = new Set<Acquisition>();
+  #onAllSettled: (() => void) | undefined;
   #closing: Promise<void> | undefined;
+  #lost: LockStateError | undefined;
+  readonly #loss: Promise<void>;
+  #onLoss: () => void = () => undefined;
 
   private constructor(name: string, channel: Channel) {
+    super();
     this.#name = name;
     this.#channel = channel;
+    this.#loss = new Promise((resolve) => {
+      this.#onLoss = resolve;
+    });
+    this.#acquirer = {
+      name,
+      channel,
+      onGranted: (lock) => this.#locks.add(lock),
+      onReleased: (lock) => this.#locks.delete(lock),
+      onSettled: (acquisition) => {
+        this.#unsettled.delete(acquisition);
+        if (this.#unsettled.size === 0) this.#onAllSettled?.();
+      },
+    };
+    channel.onBroken = (errno) => {
+      this.#lose("its device failed", new DlmError({ errno, syscall: "read", lockspace: name, path: channel.path }));
+    };
+    this.#watch = new Watch(name, () => this.#locks.size > 0 || this.#unsettled.size > 0 || this.#isListenedTo(), {
+      stalled: () => this.emit("stall"),
+      resumed: (stalledMs) => this.emit("resume", { stalledMs }),
+      members: (now, before) => {
+        const joined = now.filter((node) => !before.includes(node));
+        this.emit("members", { members: now, joined, left: before.filter((node) => !now.includes(node)) });
+      },
+      lost: (why) => {
+        this.#lose(why);
+      },
+    });
+    (this as EventEmitter).on("newListener", (event: string) => {
+      if (event === "members") void this.#watch.watchMembers();
+      this.#watch.wake();
+    });
   }
 
   /**
@@ -79,23 +96,24 @@ export class Lockspace implements AsyncDisposable {
    *
    * @param name 1 to 64 bytes without '/', '!', spaces or control characters
    * @throws {DlmError} ENOENT (module not loaded, not joined), EACCES, EPERM, ENOTCONN (no dlm_controld), EUNATCH
-   *   (dlm_controld died), EBADE (another version of the kernel's interface), …; the message says what mends it
+   *   (dlm_controld died), EEXIST (`exclusive`), EBADE (another version of the kernel's interface), …; the message says
+   *   what mends it
    * @throws {TypeError | RangeError} a wrong name or option
    */
   static async open(name: string, options?: OpenOptions): Promise<Lockspace> {
     checkLockspaceName(name);
-    const { create = false, signal: givenSignal } = checkObject(options);
-    if (typeof create !== "boolean") throw invalidType("options.create", "a boolean", create);
-    const signal = checkSignal(givenSignal);
+    const given = checkObject(options);
+    const { wanted, exclusive, mode } = checkCreation(given["create"]);
+    const signal = checkSignal(given["signal"]);
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
       const stopWaiting = onAbort(signal, () => {
         reject(signal?.reason as Error);
       });
-      native().openLockspace(name, create, (...[failure, opened]) => {
+      native().openLockspace(name, wanted, exclusive, mode, (...[failure, opened]) => {
         stopWaiting();
         if (!opened) {
-          reject(lockspaceError(name, failure));
+          reject(lockspaceError(name, failure, exclusive));
           return;
         }
         try {
@@ -103,11 +121,16 @@ export class Lockspace implements AsyncDisposable {
           if (signal?.aborted) void channel.close();
           else resolve(new Lockspace(name, channel));
         } catch (error) {
-          opened.close();
+          opened.close(true);
           reject(error);
         }
       });
     });
+  }
+
+  /** Opens the lockspace "default", which libdlm's calls without a lockspace use. */
+  static default(options?: OpenOptions): Promise<Lockspace> {
+    return Lockspace.open(DEFAULT_LOCKSPACE, options);
   }
 
   /**
@@ -118,10 +141,11 @@ export class Lockspace implements AsyncDisposable {
    *
    * @throws {DlmError} EBUSY (`holders` has the process ids; none: orphaned locks), ENOENT, EPERM
    */
-  static async remove(name: string): Promise<void> {
+  static async remove(name: string, options?: RemoveOptions): Promise<void> {
     checkLockspaceName(name);
+    const force = checkFlag(checkObject(options), "force");
     return new Promise((resolve, reject) => {
-      native().removeLockspace(name, (failure) => {
+      native().removeLockspace(name, force, (failure) => {
         if (failure) reject(lockspaceError(name, failure));
         else resolve();
       });
@@ -148,30 +172,119 @@ export class Lockspace implements AsyncDisposable {
   }
 
   /**
+   * Whether the lockspace works this moment: "running"; "stopped" while it recovers, or waits for quorum or fencing;
+   * "lost"; "closed". Undefined where sysfs cannot be read. Source: /sys/kernel/dlm/NAME/recover_status.
+   */
+  get state(): "running" | "stopped" | "lost" | "closed" | undefined {
+    if (this.#lost) return "lost";
+    if (this.#closing) return "closed";
+    const state = this.#watch.state;
+    return state === "gone" ? "lost" : state;
+  }
+
+  /**
+   * The node ids of the members, ascending, as the cluster's controller last told the kernel; undefined where configfs
+   * cannot be read.
+   */
+  members(): Promise<number[] | undefined> {
+    return readMembers(this.#name);
+  }
+
+  /**
    * Requests a lock and waits until the kernel grants it. Locks know nothing of processes: a second lock of the same
    * process on the same resource conflicts like a stranger's.
    *
    * @param resource 1 to 64 bytes, not ending in NUL; a string is taken as UTF-8
    * @throws {DlmError} what the kernel refused, with its errno
-   * @throws {LockStateError} ERR_LOCKSPACE_CLOSED
+   * @throws {LockStateError} ERR_LOCKSPACE_CLOSED, ERR_LOCKSPACE_LOST
    * @throws {TypeError | RangeError} a wrong name, mode or option
    */
-  async lock(resource: ResourceName, options?: LockOptions): Promise<Lock> {
-    const request = this.#check(resource, options, false);
-    return (await this.#request(request)) as Lock;
+  lock(resource: ResourceName, options?: LockOptions): Promise<Lock> {
+    return new Promise((resolve, reject) => {
+      this.#acquire(this.#check(resource, options, false), resolve as (lock: Lock | null) => void, reject);
+    });
   }
 
   /**
    * As {@link lock}, but resolves to null instead of waiting. Asks the resource's master node, so null is the
-   * cluster's answer, not a guess. Holders get no blocking notice. Source: DLM_LKF_NOQUEUE.
+   * cluster's answer, not a guess. Holders get no blocking notice, unless asked for. Source: DLM_LKF_NOQUEUE.
    */
-  async tryLock(resource: ResourceName, options?: TryLockOptions): Promise<Lock | null> {
-    return this.#request(this.#check(resource, options, true));
+  tryLock(resource: ResourceName, options?: TryLockOptions): Promise<Lock | null> {
+    return new Promise((resolve, reject) => {
+      this.#acquire(this.#check(resource, options, true), resolve, reject);
+    });
   }
 
   /**
-   * Gives up waiting requests (they reject with ERR_LOCKSPACE_CLOSED), releases every lock as `release()` does, and
-   * closes the handle. Safe to call more than once. The node stays a member of the lockspace; see {@link remove}.
+   * Takes over an orphan: a persistent lock whose handle is gone, on this node and in just this mode. Persistent again,
+   * unless `persistent: false`. Resolves to null when there is no orphan on the resource. The kernel brings no value
+   * along: convert to the same mode with `lvb: true` to read it. Source: fs/dlm/lock.c, `dlm_user_adopt_orphan()`.
+   *
+   * @throws {DlmError} EAGAIN when the orphans there have another mode
+   */
+  adopt(resource: ResourceName, options?: AdoptOptions): Promise<Lock | null> {
+    return new Promise((resolve, reject) => {
+      const given = { persistent: true, ...checkObject(options) };
+      const request = this.#check(resource, given, false);
+      this.#acquire({ ...request, kind: OP.adopt, noQueue: true, signal: undefined }, resolve, reject);
+    });
+  }
+
+  /**
+   * Drops orphans, here or on another node; the kernel does not say how many. What another node is asked for happens
+   * soon after.
+   *
+   * @throws {DlmError} ENOBUFS or EINVAL for a node that is no member
+   */
+  async purge(options?: PurgeOptions): Promise<void> {
+    const { nodeid = 0, pid = 0 } = checkObject(options);
+    const submission = {
+      kind: OP.purge,
+      nodeid: checkUint32(nodeid, "options.nodeid"),
+      pid: checkUint32(pid, "options.pid"),
+    };
+    this.#assertOpen();
+    const { status } = await new ControlCall(this.#channel).perform(submission);
+    this.#assertNotLost();
+    if (status !== 0) throw purgeError(this.#name, status);
+  }
+
+  /**
+   * Drops every lock of this handle at once, in one request to the kernel, persistent ones too; waiting requests reject
+   * with ERR_LOCK_RELEASED. Values are not written: those of PW and EX are flagged as not valid for everybody.
+   * Source: fs/dlm/lock.c, `purge_proc_locks()`.
+   */
+  async releaseAll(): Promise<void> {
+    this.#assertOpen();
+    const dropped = new ControlCall(this.#channel).perform({ kind: OP.dropAll }).then(({ status }) => status === 0);
+    const waiting = [...this.#unsettled];
+    const locks = [...this.#locks].map((lock) => lock.leaveTo(dropped));
+    const error = new LockStateError("ERR_LOCK_RELEASED", `All locks of '${this.#name}' have been released`);
+    for (const acquisition of waiting) acquisition.giveUp(error);
+    if (await dropped) for (const acquisition of waiting) acquisition.drop();
+    await Promise.all(locks);
+    this.#assertNotLost();
+  }
+
+  /**
+   * Ends a waiting request or conversion of this handle with EDEADLK: for whoever has found a deadlock, by
+   * {@link findDeadlocks} or otherwise. Resolves to whether there was one to end; a grant may still cross it.
+   *
+   * @param id the lock's id on this node, as lock dumps show it
+   * Source: DLM_USER_DEADLOCK, fs/dlm/lock.c, `dlm_user_deadlock()`.
+   */
+  async cancelDeadlock(id: number): Promise<boolean> {
+    const lkid = checkUint32(id, "id");
+    this.#assertOpen();
+    const found = await new ControlCall(this.#channel).perform({ kind: OP.find, lkid });
+    const owner = found.status > 0 ? this.#channel.ownerOf(found.lkid, found.status) : undefined;
+    return owner instanceof Lkb && owner.cancel(true);
+  }
+
+  /**
+   * Gives up waiting requests (they reject with ERR_LOCKSPACE_CLOSED), releases every lock as `release()` does, but for
+   * persistent ones, and closes the handle. Safe to call more than once. The node stays a member of the lockspace; see
+   * {@link remove}.
    */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
@@ -193,111 +306,86 @@ export class Lockspace implements AsyncDisposable {
     return this;
   }
 
+  #isListenedTo(): boolean {
+    return this.eventNames().some((event) => event !== ("newListener" as unknown));
+  }
+
   #check(resource: unknown, options: unknown, noQueue: boolean): Request {
     const bytes = encodeResourceName(resource);
-    const { mode = "EX" } = checkObject(options);
-    const checked = checkOptions<OnBlocking>(options);
-    if (this.#closing) throw this.#closedError();
-    return {
-      mode: checkMode(mode, "options.mode"),
+    const given = checkObject(options);
+    const { mode: givenMode = "EX", xid } = given;
+    const mode = checkMode(givenMode, "options.mode");
+    const request: Request = {
+      kind: OP.lock,
+      mode,
       bytes,
       resource: typeof resource === "string" ? resource : Buffer.from(bytes).toString(),
       noQueue,
-      options: noQueue ? { ...checked, signal: undefined } : checked,
+      flags: requestFlags(given, mode, noQueue),
+      kept: keptFlags(given),
+      xid: xid === undefined ? OWN_XID : checkXid(xid),
+      lvb: checkLvbOption(given["lvb"]),
+      onBlocking: checkListener(given["onBlocking"]) ?? undefined,
+      signal: noQueue ? undefined : checkSignal(given["signal"]),
     };
+    this.#assertOpen();
+    request.signal?.throwIfAborted();
+    return request;
   }
 
-  async #request(request: Request): Promise<Lock | null> {
-    const { mode, bytes, noQueue, options } = request;
-    const { signal } = options;
-    signal?.throwIfAborted();
-
-    return new Promise((resolve, reject) => {
-      let givenUp = false;
-      const giveUp = (reason: unknown): void => {
-        givenUp = true;
-        stopWaiting();
-        lkb.cancel();
-        reject(reason);
-      };
-      const removeListener = onAbort(signal, () => {
-        giveUp(signal?.reason);
-      });
-      const stopWaiting = (): void => {
-        this.#waiting.delete(giveUp);
-        removeListener();
-      };
-      this.#waiting.add(giveUp);
-
-      const lkb = new Lkb(this.#channel);
-      const value = new ValueBlock();
-      const plan = value.plan(undefined, mode, options.lvb);
-      const flags = plan.flags | (noQueue ? LKF.noQueue : 0);
-      const bast = typeof options.onBlocking === "function";
-      const submission = { kind: OP.lock, mode: modeNumber(mode), flags, bast, name: bytes };
-      // A request that does not queue is over before a cancel could reach it, and its lkid may be another's by then.
-      const outcome = lkb.perform(submission, !noQueue);
-      this.#settle(
-        outcome.then(async (completion) => {
-          stopWaiting();
-          if (completion.status === 0) {
-            plan.done(completion);
-            const lock = this.#hold(request, lkb, value, completion, givenUp);
-            if (givenUp) await lock.release();
-            else resolve(lock);
-            return;
-          }
-          lkb.free();
-          if (noQueue && completion.status === EAGAIN) resolve(null);
-          else reject(this.#failure(request, completion));
-        }),
-      );
-    });
-  }
-
-  #hold(request: Request, lkb: Lkb, value: ValueBlock, completion: Completion, givenUp: boolean): Lock {
-    if (givenUp) value.forget();
-    const { onBlocking } = request.options;
-    const lock = new Lock({
-      channel: this.#channel,
-      lkb,
-      lkid: completion.lkid,
-      lockspace: this.#name,
-      resource: request.resource,
-      mode: request.mode,
-      value,
-      onBlocking: givenUp ? undefined : (onBlocking ?? undefined),
-      onReleased: (released) => this.#locks.delete(released),
-    });
-    this.#locks.add(lock);
-    return lock;
-  }
-
-  #settle(work: Promise<unknown>): void {
-    // A given-up grant that cannot be released has nobody to tell; its handle's close ends it.
-    const settled: Promise<unknown> = work
-      .catch(() => undefined)
-      .finally(() => {
-        this.#unsettled.delete(settled);
-      });
-    this.#unsettled.add(settled);
+  #acquire(request: Request, resolve: (lock: Lock | null) => void, reject: (error: unknown) => void): void {
+    const acquisition = new Acquisition(this.#acquirer, request, resolve, reject);
+    this.#unsettled.add(acquisition);
+    this.#watch.wake();
+    acquisition.start();
   }
 
   async #close(): Promise<void> {
-    for (const giveUp of [...this.#waiting]) giveUp(this.#closedError());
-    while (this.#unsettled.size > 0) await Promise.allSettled(this.#unsettled);
+    await Promise.race([this.#closeOrderly(), this.#loss]);
+    this.#watch.end();
+  }
+
+  async #closeOrderly(): Promise<void> {
+    for (const acquisition of this.#unsettled) acquisition.giveUp(this.#closedError());
+    if (this.#unsettled.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onAllSettled = resolve;
+      });
+    }
     // What cannot be released goes with the handle.
-    await Promise.allSettled([...this.#locks].map((lock) => lock.release()));
+    const leaving = [...this.#locks].filter((lock) => !lock.persistent);
+    await Promise.allSettled(leaving.map((lock) => lock.release()));
     this.#locks.clear();
-    await this.#channel.close();
+    if (!this.#lost) await this.#channel.close();
+  }
+
+  // What is closed and dropped here the kernel has given up, or is about to: nothing of it is waited for.
+  #lose(why: string, cause?: DlmError): void {
+    if (this.#lost) return;
+    const message = `Lockspace '${this.#name}' is lost: ${why}`;
+    const error = new LockStateError("ERR_LOCKSPACE_LOST", message, cause && { cause });
+    this.#lost = error;
+    this.#watch.end();
+    for (const acquisition of this.#unsettled) acquisition.abandon(error);
+    for (const lock of this.#locks) lock.lose(error);
+    this.#locks.clear();
+    this.#channel.abandon();
+    void this.#channel.close(true);
+    this.#onLoss();
+    // what a listener throws is not to hit whoever found out
+    process.nextTick(() => this.emit("lost", error));
+  }
+
+  #assertNotLost(): void {
+    if (this.#lost) throw this.#lost;
+  }
+
+  #assertOpen(): void {
+    this.#assertNotLost();
+    if (this.#closing) throw this.#closedError();
   }
 
   #closedError(): LockStateError {
     return new LockStateError("ERR_LOCKSPACE_CLOSED", `The handle on lockspace '${this.#name}' has been closed`);
-  }
-
-  #failure(request: Request, completion: Completion): DlmError {
-    const { resource } = request;
-    return new DlmError({ errno: completion.status, syscall: "dlm_lock", lockspace: this.#name, resource });
   }
 }

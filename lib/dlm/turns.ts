@@ -2,33 +2,37 @@ import { onAbort } from "./aborts";
 
 /** Lets one user in at a time, in the order they came. */
 export class Turns {
-  #last: Promise<void> = Promise.resolve();
+  #busy = false;
+  readonly #queue: (() => void)[] = [];
 
   /**
-   * Resolves when it is the caller's turn, with the function that ends it. With a signal, an abort rejects at once and
-   * the turn passes on when it comes.
+   * Calls `start` when it is the caller's turn: at once if nobody else is in. Who was let in says so by `leave()`. With
+   * a signal, an abort before that calls `giveUp` instead, at once.
    */
-  async enter(signal?: AbortSignal): Promise<() => void> {
-    signal?.throwIfAborted();
-    let end: () => void = () => undefined;
-    const before = this.#last;
-    this.#last = new Promise((resolve) => {
-      end = resolve;
-    });
-    if (!signal) {
-      await before;
-      return end;
+  enter(start: () => void, signal?: AbortSignal, giveUp?: (reason: unknown) => void): void {
+    if (!this.#busy) {
+      this.#busy = true;
+      start();
+      return;
     }
-    await new Promise<void>((resolve, reject) => {
-      const removeListener = onAbort(signal, () => {
-        void before.then(end);
-        reject(signal.reason as Error);
-      });
-      void before.then(() => {
-        removeListener();
-        resolve();
-      });
+    if (!signal) {
+      this.#queue.push(start);
+      return;
+    }
+    const entry = (): void => {
+      removeListener();
+      start();
+    };
+    const removeListener = onAbort(signal, () => {
+      this.#queue.splice(this.#queue.indexOf(entry), 1);
+      giveUp?.(signal.reason);
     });
-    return end;
+    this.#queue.push(entry);
+  }
+
+  leave(): void {
+    const next = this.#queue.shift();
+    if (next) next();
+    else this.#busy = false;
   }
 }

@@ -1,3 +1,4 @@
+import { invalidValue } from "../errors";
 import type { LockMode } from "../modes";
 
 import type { Completion } from "./channel";
@@ -6,13 +7,27 @@ import { LVB_SIZE, type LvbOption, lvbDirection, unlockWrites } from "./lvb";
 
 /** The value block's part in one operation. */
 export interface ValuePart {
-  /** LKF.valBlk or 0. */
+  /** LKF.valBlk or LKF.ivValBlk, or 0. */
   flags: number;
   lvb: Uint8Array | undefined;
   /** Takes over what the operation did, once it has succeeded. */
   done(completion: Completion): void;
   /** To be called when it has failed, or was undone. */
   failed(): void;
+}
+
+/** What a release has to do for the value: first a conversion, or none, then the unlock. */
+export interface ReleasePlan {
+  /** "store": to the same mode, which writes `lvb`. "drop": to NL, which writes nothing. */
+  prepare: "store" | "drop" | undefined;
+  flags: number;
+  lvb: Uint8Array | undefined;
+}
+
+/** What the caller wants of the value in one operation. */
+export interface ValueWish {
+  lvb: LvbOption | undefined;
+  invalidate: boolean;
 }
 
 /**
@@ -32,42 +47,76 @@ export class ValueBlock {
   #toWrite: Uint8Array | undefined;
   // The kernel's lock has a buffer for the value: without one it drops what an unlock brings.
   #hasBuffer = false;
-  // The last operation carried VALBLK, which an unlock inherits.
-  #inherited = false;
+  // What the last operation carried, which an unlock inherits.
+  #inherited = 0;
 
-  /** Prepares a request (`from` undefined) or a conversion. */
-  plan(from: LockMode | undefined, to: LockMode, option: LvbOption | undefined): ValuePart {
-    const takesPart = option === undefined ? this.#takesPart : option !== false;
-    const toWrite = option instanceof Uint8Array ? option : option === false ? undefined : this.#toWrite;
+  /**
+   * Prepares a request (`from` undefined) or a conversion.
+   * @throws RangeError when an invalidation is wanted of a conversion that does not write
+   */
+  plan(from: LockMode | undefined, to: LockMode, { lvb, invalidate }: ValueWish): ValuePart {
     const direction = lvbDirection(from, to);
-    const settle = (valBlk: boolean): void => {
-      this.#takesPart = takesPart;
-      this.#inherited = valBlk;
-      this.#hasBuffer ||= valBlk;
-      this.#toWrite = direction === "write" ? undefined : toWrite;
-    };
-    if (!takesPart || (direction === "write" && !toWrite)) {
-      return {
-        flags: 0,
-        lvb: undefined,
-        done: () => {
-          settle(false);
-        },
-        failed: () => undefined,
-      };
-    }
+    if (invalidate) return this.#planInvalidation(from, direction);
+    const takesPart = lvb === undefined ? this.#takesPart : lvb !== false;
+    const toWrite = lvb instanceof Uint8Array ? lvb : lvb === false ? undefined : this.#toWrite;
+    if (!takesPart || (direction === "write" && !toWrite)) return this.#planNothing(takesPart, toWrite, direction);
     return {
       flags: LKF.valBlk,
       lvb: direction === "write" ? toWrite : undefined,
       done: (completion) => {
-        settle(true);
-        this.#deliver(direction === "write" ? toWrite : undefined, direction === "read", completion);
+        // a conversion that lost its old mode on the way came from NL
+        const demoted = (completion.flags & SBF.demoted) !== 0;
+        const actual = demoted ? lvbDirection("NL", to) : direction;
+        this.#settle(LKF.valBlk, takesPart, actual === "write" ? undefined : toWrite);
+        this.#deliver(actual === "write" ? toWrite : undefined, actual === "read", completion);
       },
-      // The kernel keeps the flags of a conversion that it queued, even if that is cancelled (validate_lock_args()).
       failed: () => {
-        this.#inherited = true;
+        this.#leftBehind(LKF.valBlk);
       },
     };
+  }
+
+  #planNothing(takesPart: boolean, toWrite: Uint8Array | undefined, direction: string): ValuePart {
+    return {
+      flags: 0,
+      lvb: undefined,
+      done: () => {
+        this.#settle(0, takesPart, direction === "write" ? undefined : toWrite);
+      },
+      failed: () => undefined,
+    };
+  }
+
+  #planInvalidation(from: LockMode | undefined, direction: string): ValuePart {
+    if (direction !== "write") {
+      throw invalidValue(
+        "options.invalidateLvb",
+        `needs a conversion on the way down from PW or EX; ${from ?? "a new lock"} writes nothing here`,
+      );
+    }
+    return {
+      flags: LKF.ivValBlk,
+      lvb: undefined,
+      done: () => {
+        this.#settle(LKF.ivValBlk, this.#takesPart, undefined);
+        this.valid = false;
+      },
+      failed: () => {
+        this.#leftBehind(LKF.ivValBlk);
+      },
+    };
+  }
+
+  #settle(carried: number, takesPart: boolean, toWrite: Uint8Array | undefined): void {
+    this.#takesPart = takesPart;
+    this.#inherited = carried;
+    this.#hasBuffer ||= carried === LKF.valBlk;
+    this.#toWrite = toWrite;
+  }
+
+  // The kernel keeps the flags of a conversion that it queued, even if that is cancelled (validate_lock_args()).
+  #leftBehind(carried: number): void {
+    this.#inherited |= carried;
   }
 
   #deliver(written: Uint8Array | undefined, read: boolean, completion: Completion): void {
@@ -83,19 +132,26 @@ export class ValueBlock {
     this.#toWrite = undefined;
   }
 
-  /** An operation without VALBLK has gone by: an unlock inherits nothing. */
+  /** An operation without flags has gone by: an unlock inherits nothing. */
   inheritsNothing(): void {
-    this.#inherited = false;
+    this.#inherited = 0;
+  }
+
+  /** An adopted lock takes part from its next operation on: the kernel brings no value along with it. */
+  join(lvb: LvbOption | undefined): void {
+    this.#takesPart = lvb !== undefined && lvb !== false;
+    this.#toWrite = lvb instanceof Uint8Array ? lvb : undefined;
   }
 
   /** What a release from `mode` has to do, in order. */
-  planRelease(
-    mode: LockMode,
-    value: Uint8Array | undefined,
-  ): { prepare: "store" | "drop" | undefined; lvb: Uint8Array | undefined } {
-    if (!unlockWrites(mode)) return { prepare: undefined, lvb: undefined };
+  planRelease(mode: LockMode, value: Uint8Array | undefined, invalidate: boolean): ReleasePlan {
+    if (!unlockWrites(mode)) return { prepare: undefined, flags: 0, lvb: undefined };
+    if (invalidate) return { prepare: undefined, flags: LKF.ivValBlk, lvb: undefined };
     const lvb = value ?? this.#toWrite;
-    if (lvb) return { prepare: this.#hasBuffer ? undefined : "store", lvb };
-    return { prepare: this.#inherited ? "drop" : undefined, lvb: undefined };
+    if (lvb) {
+      const clean = this.#hasBuffer && (this.#inherited & LKF.ivValBlk) === 0;
+      return { prepare: clean ? undefined : "store", flags: LKF.valBlk, lvb };
+    }
+    return { prepare: this.#inherited === 0 ? undefined : "drop", flags: 0, lvb: undefined };
   }
 }

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 
-import { Lockspace } from "../../lib/dlm";
+import { once } from "node:events";
+
+import { type DlmError, type LockStateError, Lockspace } from "../../lib/dlm";
 import { useAddon } from "../../lib/native";
 
 import { loadDouble, until } from "./double";
@@ -430,12 +432,41 @@ describe("lib/dlm over the device double", () => {
       const handle = await Lockspace.open("t");
       const mine = await handle.lock("s");
       const waiting = handle.lock("r");
+      const lost = once(handle, "lost");
+      const { signal } = mine;
       levers.failReads(5, 1);
-      await assert.rejects(Promise.all([waiting, handle.lock("u")]), { code: "EIO" });
-      await assert.rejects(handle.lock("v"), { code: "EIO" });
-      await assert.rejects(mine.release(), { code: "EIO", syscall: "dlm_unlock" });
+      const why = { code: "ERR_LOCKSPACE_LOST", message: /'t' is lost: its device failed/ };
+      await assert.rejects(Promise.all([waiting, handle.lock("u")]), why);
+      const [error] = (await lost) as [LockStateError];
+      assert.deepEqual([(error.cause as DlmError).code, (error.cause as DlmError).syscall], ["EIO", "read"]);
+      assert.equal(signal.reason, error);
+      assert.deepEqual([mine.state, handle.state, handle.held], ["lost", "lost", 0]);
+      await assert.rejects(handle.lock("v"), why);
+      await assert.rejects(mine.convert("PR"), why);
+      await assert.rejects(handle.purge(), why);
+      await mine.release();
+      // the kernel's locks went with the handle, which nobody had to close
+      await until("only the blocker is left", () => levers.countLocks() === 1);
       await handle.close();
       await blocker.release();
+    });
+
+    it("a loss ends conversions and releases in flight, and the close that waits for them", async () => {
+      const handle = await Lockspace.open("t");
+      const converting = await handle.lock("c", { mode: "PR" });
+      const blocker = await other.lock("c", { mode: "PR" });
+      const leaving = await handle.lock("l");
+      const conversion = assert.rejects(converting.convert("EX"), { code: "ERR_LOCKSPACE_LOST" });
+      levers.stall(true);
+      const release = leaving.release();
+      const queued = assert.rejects(handle.lock("q"), { code: "ERR_LOCKSPACE_CLOSED" });
+      const closed = handle.close();
+      levers.failReads(5, 1);
+      levers.stall(false);
+      await Promise.all([conversion, release, queued, closed]);
+      assert.equal(handle.state, "lost");
+      await blocker.release();
+      await until("the double has closed it", () => levers.countHandles() === 2);
     });
   });
 
@@ -482,6 +513,93 @@ describe("lib/dlm over the device double", () => {
       await assert.rejects(opening, { name: "AbortError" });
       await new Promise((resolve) => setTimeout(resolve, 50));
       await until("no handle is left over", () => levers.countHandles() === before);
+    });
+  });
+
+  describe("operations without an answer of their own", () => {
+    it("releaseAll drops locks, conversions and waiting requests in one request", async () => {
+      const blocker = await other.lock("w", { mode: "PR" });
+      const held = await ls.lock("h");
+      const converting = await ls.lock("w", { mode: "PR" });
+      const ended = Promise.all([
+        assert.rejects(converting.convert("EX"), { code: "ERR_LOCK_RELEASED" }),
+        assert.rejects(ls.lock("w"), { code: "ERR_LOCK_RELEASED" }),
+      ]);
+      await ls.releaseAll();
+      await ended;
+      assert.deepEqual([held.state, converting.state, ls.held, ls.pending], ["released", "released", 0, 0]);
+      assert.equal(levers.countLocks(), 1);
+      await held.release();
+      // what comes after it stays
+      const next = await ls.lock("h");
+      await next.release();
+      await blocker.release();
+    });
+
+    it("a releaseAll that the kernel does not take releases one by one", async () => {
+      const blocker = await other.lock("w");
+      const held = await ls.lock("h");
+      const waiting = assert.rejects(ls.lock("w"), { code: "ERR_LOCK_RELEASED" });
+      await until("the request waits", () => levers.countLocks() === 3);
+      levers.failWrites(12, 1);
+      await ls.releaseAll();
+      await waiting;
+      assert.equal(held.state, "released");
+      await until("only the blocker is left", () => levers.countLocks() === 1);
+      await blocker.release();
+    });
+
+    it("cancelDeadlock ends a waiting request or conversion of this handle, by its id, and nobody else's", async () => {
+      const blocker = await other.lock("r", { mode: "PR" });
+      const mine = await ls.lock("r", { mode: "PR" });
+      const conversion = assert.rejects(mine.convert("EX"), { code: "EDEADLK", syscall: "dlm_convert" });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.equal(await other.cancelDeadlock(mine.id), false);
+      assert.equal(await ls.cancelDeadlock(mine.id), true);
+      await conversion;
+      assert.equal(mine.mode, "PR");
+      assert.equal(await ls.cancelDeadlock(mine.id), false, "nothing waits any more");
+      assert.equal(await ls.cancelDeadlock(4711), false);
+      const request = assert.rejects(ls.lock("r"), { code: "EDEADLK", syscall: "dlm_lock" });
+      await until("it waits", () => levers.countLocks() === 3);
+      assert.equal(await ls.cancelDeadlock(mine.id + 1), true);
+      await request;
+      await blocker.release();
+    });
+
+    it("a release by force ends a conversion with the lock", async () => {
+      const blocker = await other.lock("r", { mode: "PR" });
+      const lock = await ls.lock("r", { mode: "PR" });
+      const conversion = assert.rejects(lock.convert("EX"), { code: "ERR_LOCK_RELEASED" });
+      const queued = assert.rejects(lock.convert("NL"), { code: "ERR_LOCK_RELEASED" });
+      await lock.release({ force: true });
+      await Promise.all([conversion, queued]);
+      assert.equal(levers.countLocks(), 1);
+      await blocker.release();
+    });
+
+    it("a release by force that the kernel does not take leaves lock and conversion as they were", async () => {
+      const blocker = await other.lock("r", { mode: "PR" });
+      const lock = await ls.lock("r", { mode: "PR" });
+      const conversion = lock.convert("EX");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      levers.failWrites(12, 1);
+      await assert.rejects(lock.release({ force: true }), { code: "ENOMEM", syscall: "dlm_unlock" });
+      assert.equal(lock.released, false);
+      await blocker.release();
+      await conversion;
+      assert.equal(lock.mode, "EX");
+    });
+
+    it("a creation can be exclusive, and say who may use the device", async () => {
+      const made = await Lockspace.open("made", { create: { exclusive: true, mode: 0o640 } });
+      assert.equal(levers.modeOf("made"), 0o640);
+      await assert.rejects(Lockspace.open("made", { create: { exclusive: true } }), {
+        code: "EEXIST",
+        message: /joined the lockspace already/,
+      });
+      await made.close();
+      await Lockspace.remove("made");
     });
   });
 

@@ -9,6 +9,8 @@ export interface Levers {
   failWrites(errno: number, count: number): void;
   failOpens(errno: number, count: number): void;
   failReads(errno: number, count: number): void;
+  /** The mode bits that were set on a lockspace's device; 0: none were. */
+  modeOf(lockspace: string): number;
   setVersion(major: number, minor: number, patch: number): void;
   setModuleLoaded(on: boolean): void;
   countLocks(): number;

@@ -8,7 +8,9 @@ const root = path.resolve(__dirname, "../..");
 const PURE = ["csrc/dlm/codec.cc", "csrc/dlm/lock_dump.cc"];
 const UEVENTS = ["csrc/dlm/uevent.cc", "csrc/sys/uevents.cc"];
 const SYSTEM = [
-  ...["channel", "codec", "control", "gate", "lock_dump", "submitter"].map((name) => `csrc/dlm/${name}.cc`),
+  ...["channel", "codec", "control", "gate", "lock_dump", "lone_write", "submitter"].map(
+    (name) => `csrc/dlm/${name}.cc`,
+  ),
   ...["event_fd", "holders", "thread"].map((name) => `csrc/sys/${name}.cc`),
   ...["dlm_double", "double_model"].map((name) => `test/native/double/${name}.cc`),
 ];

@@ -24,6 +24,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("failReads", [](const Napi::CallbackInfo& info) {
     Double().FailReads(static_cast<int>(Arg(info, 0)), static_cast<int>(Arg(info, 1)));
   });
+  add("modeOf", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::Number::New(info.Env(), Double().ModeOf(info[0].As<Napi::String>().Utf8Value()));
+  });
   add("setVersion",
       [](const Napi::CallbackInfo& info) { Double().SetVersion(Arg(info, 0), Arg(info, 1), Arg(info, 2)); });
   add("setModuleLoaded",

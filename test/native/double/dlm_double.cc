@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -72,6 +73,7 @@ struct DoubleLockspace {
   uint32_t minor = 0;
   int creations = 0;
   int handles = 0;
+  mode_t mode = 0;
   LockModel model;
 };
 
@@ -166,6 +168,7 @@ ssize_t DlmDouble::Readv(int fd, const iovec* segments, int count) {
     ssize_t size = ::recv(fd, packet, sizeof packet, MSG_DONTWAIT);
     if (size < 0) return total > 0 ? total : -errno;
     if (size == 0) return total;
+    SampleBastAddress(fd, packet);
     if (static_cast<size_t>(size) > segments[i].iov_len) {
       size = dlm::kResultSize;  // the value block is dropped, and says so
       std::memset(packet + offsetof(dlm_lock_result, lvb_offset), 0, sizeof(__u32));
@@ -175,6 +178,18 @@ ssize_t DlmDouble::Readv(int fd, const iovec* segments, int count) {
     if (static_cast<size_t>(size) < segments[i].iov_len) break;
   }
   return total;
+}
+
+// As 6.1 does: a notice carries the address that the lock has when it is read, which may be none by then.
+void DlmDouble::SampleBastAddress(int fd, uint8_t* packet) {
+  dlm_lock_result result;
+  std::memcpy(&result, packet, sizeof result);
+  if (result.bast_mode == 0) return;
+  const std::lock_guard lock(mutex_);
+  const auto found = handles_.find(fd);
+  if (found == handles_.end()) return;
+  result.user_astaddr = found->second->lockspace->model.BastAddress(result.lksb.sb_lkid);
+  std::memcpy(packet, &result, sizeof result);
 }
 
 ssize_t DlmDouble::Control(const uint8_t* bytes) {
@@ -220,6 +235,12 @@ ssize_t DlmDouble::Write(int fd, const void* buffer, size_t size) {
   const dlm_lock_params& params = request.i.lock;
   LockModel& model = handle->lockspace->model;
   if (request.cmd == DLM_USER_UNLOCK) return model.Unlock(params);
+  if (request.cmd == DLM_USER_DEADLOCK) return model.DeadlockCancel(params);
+  if (request.cmd == DLM_USER_PURGE) {
+    const bool own = request.i.purge.nodeid == 0 && request.i.purge.pid == static_cast<__u32>(::syscall(SYS_gettid));
+    if (own) model.DropOwner(handle->pump);
+    return 0;
+  }
   if (request.cmd != DLM_USER_LOCK) return -EINVAL;
   if ((params.flags & DLM_LKF_CONVERT) != 0) return model.Convert(params);
   if (size != dlm::kRequestSize + params.namelen) return -EINVAL;
@@ -248,6 +269,20 @@ int DlmDouble::DeviceNumber(int fd, dev_t* out) {
   if (found == handles_.end()) return -EBADF;
   *out = makedev(kMiscMajor, found->second->lockspace ? found->second->lockspace->minor : 0);
   return 0;
+}
+
+int DlmDouble::Chmod(int fd, mode_t mode) {
+  const std::lock_guard lock(mutex_);
+  const auto found = handles_.find(fd);
+  if (found == handles_.end() || !found->second->lockspace) return -EBADF;
+  found->second->lockspace->mode = mode;
+  return 0;
+}
+
+mode_t DlmDouble::ModeOf(const std::string& lockspace) {
+  const std::lock_guard lock(mutex_);
+  const auto found = lockspaces_.find(lockspace);
+  return found == lockspaces_.end() ? 0 : found->second->mode;
 }
 
 sys::Holders DlmDouble::HoldersOf(const std::string& device) {

@@ -1,7 +1,8 @@
 // A double of the DLM's devices behind sys::FileOps: a small lock manager in this process that speaks the devices' wire
 // format. It serves error paths, sanitizers and speed; what the kernel really does is tested against the kernel.
 //
-// Known differences: one node, no recovery but by Stall(), no orphans, no conversion-deadlock detection.
+// Known differences: one node, no recovery but by Stall(), no orphans, no conversion-deadlock detection, no flags that
+// change the order of queues.
 #pragma once
 
 #include <condition_variable>
@@ -27,7 +28,9 @@ class DlmDouble final : public sys::FileOps {
   int Close(int fd) override;
   int DeviceNumber(int fd, dev_t* out) override;
   sys::Holders HoldersOf(const std::string& device) override;
-  void Isolate(int) override {}  // its descriptors live in the one table
+  bool Exists(const char*) override { return false; }
+  int Chmod(int fd, mode_t mode) override;
+  bool Isolate(std::vector<int>) override { return false; }  // its descriptors live in the one table
 
   // While stalled every lock operation and every close sleeps, as in a lockspace in recovery.
   void Stall(bool on);
@@ -38,6 +41,8 @@ class DlmDouble final : public sys::FileOps {
   void FailReads(int error, int count);
   void SetVersion(uint32_t major, uint32_t minor, uint32_t patch);
   void SetModuleLoaded(bool on);
+  // The mode bits of a lockspace's device; 0: never set.
+  mode_t ModeOf(const std::string& lockspace);
   // Locks that exist, in all lockspaces.
   size_t CountLocks();
   size_t CountHandles();
@@ -46,6 +51,7 @@ class DlmDouble final : public sys::FileOps {
   bool TakeFailure(int* error, int* count, int* out);
   int OpenLockspace(const std::string& name);
   ssize_t Control(const uint8_t* bytes);
+  void SampleBastAddress(int fd, uint8_t* packet);
   void WaitWhileStalled(std::unique_lock<std::mutex>& lock);
 
   std::mutex mutex_;

@@ -68,8 +68,9 @@ bool LockModel::CanGrant(const ModelResource& resource, const ModelLock& lock, b
 void LockModel::Grant(ModelResource& resource, const LockPtr& lock) {
   const int operation = kLvbOperations[lock->granted + 1][lock->requested];
   const bool value_block = (lock->flags & DLM_LKF_VALBLK) != 0;
+  if (operation == 0 && (lock->flags & DLM_LKF_IVVALBLK) != 0) resource.lvb_invalid = true;
   if (operation == 1 && value_block && resource.has_lvb) lock->lvb = resource.lvb;
-  if (operation == 0 && value_block) {
+  if (operation == 0 && value_block && (lock->flags & DLM_LKF_IVVALBLK) == 0) {
     resource.lvb = lock->lvb;
     resource.has_lvb = true;
     resource.lvb_invalid = false;
@@ -155,34 +156,55 @@ long LockModel::Convert(const dlm_lock_params& params) {
 }
 
 void LockModel::WriteOnUnlock(ModelResource& resource, const ModelLock& lock) {
-  if (lock.granted < DLM_LOCK_PW || !lock.has_lvb || (lock.flags & DLM_LKF_VALBLK) == 0) return;
+  if (lock.granted < DLM_LOCK_PW) return;
+  if ((lock.flags & DLM_LKF_IVVALBLK) != 0) {
+    resource.lvb_invalid = true;
+    return;
+  }
+  if (!lock.has_lvb || (lock.flags & DLM_LKF_VALBLK) == 0) return;
   resource.lvb = lock.lvb;
   resource.has_lvb = true;
   resource.lvb_invalid = false;
 }
 
+long LockModel::Cancel(const LockPtr& lock, int status) {
+  if (!lock) return -ENOENT;
+  if (lock->requested < 0) return 0;
+  // A second cancel of one operation makes the kernel WARN; here it makes the test fail.
+  if ((lock->flags & DLM_LKF_CANCEL) != 0) std::abort();
+  ModelResource& resource = resources_[lock->resource];
+  lock->requested = -1;
+  if (lock->granted >= 0) {
+    Remove(resource.converting, lock);
+    resource.granted.push_back(lock);
+    lock->flags |= DLM_LKF_CANCEL;
+    Cast(*lock, status, 0, false);
+    GrantPending(resource);
+  } else {
+    Cast(*lock, status, 0, false);
+    Drop(lock);
+  }
+  return 0;
+}
+
+long LockModel::DeadlockCancel(const dlm_lock_params& params) {
+  return Cancel(Find(params.lkid), -EDEADLK);
+}
+
+void* LockModel::BastAddress(uint32_t id) const {
+  const LockPtr lock = Find(id);
+  return lock ? lock->params.bastaddr : nullptr;
+}
+
 long LockModel::Unlock(const dlm_lock_params& params) {
   const LockPtr lock = Find(params.lkid);
+  if ((params.flags & DLM_LKF_CANCEL) != 0) return Cancel(lock, -DLM_ECANCEL);
   if (!lock) return -ENOENT;
   ModelResource& resource = resources_[lock->resource];
-  if ((params.flags & DLM_LKF_CANCEL) != 0) {
-    if (lock->requested < 0) return 0;
-    // A second cancel of one operation makes the kernel WARN; here it makes the test fail.
-    if ((lock->flags & DLM_LKF_CANCEL) != 0) std::abort();
-    lock->requested = -1;
-    if (lock->granted >= 0) {
-      Remove(resource.converting, lock);
-      resource.granted.push_back(lock);
-      lock->flags |= DLM_LKF_CANCEL;
-      Cast(*lock, -DLM_ECANCEL, 0, false);
-      GrantPending(resource);
-    } else {
-      Cast(*lock, -DLM_ECANCEL, 0, false);
-      Drop(lock);
-    }
-    return 0;
-  }
-  if (lock->requested >= 0 && lock->granted >= 0) return -EBUSY;
+  const bool force = (params.flags & DLM_LKF_FORCEUNLOCK) != 0;
+  if (!force && lock->requested >= 0 && lock->granted >= 0) return -EBUSY;
+  // so does a second unlock by force
+  if (force && (lock->flags & DLM_LKF_FORCEUNLOCK) != 0) std::abort();
   if (lock->has_lvb) std::memcpy(lock->lvb.data(), params.lvb, sizeof params.lvb);
   lock->flags |= params.flags;
   WriteOnUnlock(resource, *lock);

@@ -48,6 +48,9 @@ class LockModel {
   long Lock(const std::shared_ptr<ResultSink>& owner, const dlm_lock_params& params, const std::string& name);
   long Convert(const dlm_lock_params& params);
   long Unlock(const dlm_lock_params& params);
+  long DeadlockCancel(const dlm_lock_params& params);
+  // Where the lock wants its notices now; null: nowhere.
+  void* BastAddress(uint32_t id) const;
   void DropOwner(const std::shared_ptr<ResultSink>& owner);
   size_t size() const { return locks_.size(); }
 
@@ -58,6 +61,7 @@ class LockModel {
   void GrantPending(ModelResource& resource);
   void Notify(ModelResource& resource, const ModelLock& wants);
   void Cast(const ModelLock& lock, int status, int sb_flags, bool with_lvb);
+  long Cancel(const LockPtr& lock, int status);
   void WriteOnUnlock(ModelResource& resource, const ModelLock& lock);
   void Drop(const LockPtr& lock);
   LockPtr Find(uint32_t id) const;

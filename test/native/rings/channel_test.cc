@@ -20,7 +20,7 @@ using clusterlock::testing::Double;
 namespace {
 
 std::unique_ptr<Channel> Open(const char* name) {
-  Opened opened = OpenLockspace(Double(), name, true);
+  Opened opened = OpenLockspace(Double(), name, {true, false, {}});
   CHECK(opened.failure.error == 0);
   return std::move(opened.channel);
 }
@@ -42,6 +42,10 @@ Op Of(OpKind kind, uint32_t slot, uint8_t mode = 0, uint32_t flags = 0) {
   op.flags = flags;
   op.cookie = {slot, 1};
   return op;
+}
+
+void Submit(Channel& channel, const Op& op) {
+  channel.Submit(&op, 1);
 }
 
 // Events until `count` have come, in the order they came.
@@ -76,14 +80,14 @@ void Bulk() {
   const std::unique_ptr<Channel> owner = Open("bulk");
   Channel& channel = *owner;
   constexpr uint32_t kLocks = 5000;
-  for (uint32_t i = 0; i < kLocks; ++i) channel.Submit(Lock(i, "r" + std::to_string(i)));
+  for (uint32_t i = 0; i < kLocks; ++i) Submit(channel, Lock(i, "r" + std::to_string(i)));
   std::map<uint32_t, int> seen;
   for (const Event& event : Collect(channel, kLocks)) {
     CHECK(event.kind == EventKind::kCast && event.result.status == 0);
     ++seen[event.result.cookie.slot];
   }
   CHECK(seen.size() == kLocks);
-  for (uint32_t i = 0; i < kLocks; ++i) channel.Submit(Of(OpKind::kUnlock, i));
+  for (uint32_t i = 0; i < kLocks; ++i) Submit(channel, Of(OpKind::kUnlock, i));
   for (const Event& event : Collect(channel, kLocks)) CHECK(event.result.status == -DLM_EUNLOCK);
   CHECK(Double().CountLocks() == 0);
   channel.Close();
@@ -94,7 +98,7 @@ void MixedValueBlocks() {
   const std::unique_ptr<Channel> owner = Open("mixed");
   Channel& channel = *owner;
   for (uint32_t i = 0; i < 100; ++i) {
-    channel.Submit(Lock(i, "m" + std::to_string(i), DLM_LOCK_EX, i % 3 == 0 ? DLM_LKF_VALBLK : 0));
+    Submit(channel, Lock(i, "m" + std::to_string(i), DLM_LOCK_EX, i % 3 == 0 ? DLM_LKF_VALBLK : 0));
   }
   size_t with_value = 0;
   for (const Event& event : Collect(channel, 100)) {
@@ -108,23 +112,23 @@ void Failures() {
   const std::unique_ptr<Channel> owner = Open("failures");
   Channel& channel = *owner;
   Double().FailWrites(ENOMEM, 1);
-  channel.Submit(Lock(0, "f"));
-  channel.Submit(Of(OpKind::kUnlock, 0));  // of a lock that never came to be
+  Submit(channel, Lock(0, "f"));
+  Submit(channel, Of(OpKind::kUnlock, 0));  // of a lock that never came to be
   std::vector<Event> events = Collect(channel, 2);
   CHECK(events[0].kind == EventKind::kWriteFailed && events[0].error == ENOMEM);
   CHECK(events[1].kind == EventKind::kWriteFailed && events[1].error == ENOENT);
 
-  channel.Submit(Lock(1, "f", DLM_LOCK_PR));
+  Submit(channel, Lock(1, "f", DLM_LOCK_PR));
   Collect(channel, 1);
   Double().FailWrites(EBUSY, 5);
-  channel.Submit(Of(OpKind::kConvert, 1, DLM_LOCK_EX));
+  Submit(channel, Of(OpKind::kConvert, 1, DLM_LOCK_EX));
   events = Collect(channel, 1);
   CHECK(events[0].kind == EventKind::kCast && events[0].result.status == 0);
 
   // A cancel takes back a conversion that the kernel keeps refusing.
   Double().FailWrites(EBUSY, 1'000'000);
-  channel.Submit(Of(OpKind::kConvert, 1, DLM_LOCK_NL));
-  channel.Submit(Of(OpKind::kCancel, 1));
+  Submit(channel, Of(OpKind::kConvert, 1, DLM_LOCK_NL));
+  Submit(channel, Of(OpKind::kCancel, 1));
   events = Collect(channel, 1);
   CHECK(events[0].kind == EventKind::kCancelledHere);
   Double().FailWrites(0, 0);
@@ -135,7 +139,7 @@ void CloseWhileStuck() {
   {
     const std::unique_ptr<Channel> owner = Open("stuck");
     Channel& channel = *owner;
-    channel.Submit(Lock(0, "s"));
+    Submit(channel, Lock(0, "s"));
   }  // returns although the submitter is asleep in the kernel
   Double().Stall(false);
   for (int i = 0; i < 500 && Double().CountHandles() > 0; ++i) {
@@ -151,9 +155,9 @@ void ManyChannels() {
       const std::unique_ptr<Channel> owner = Open("shared");
       Channel& channel = *owner;
       for (int round = 0; round < 200; ++round) {
-        channel.Submit(Lock(0, "contended"));
+        Submit(channel, Lock(0, "contended"));
         CHECK(Collect(channel, 1)[0].result.status == 0);
-        channel.Submit(Of(OpKind::kUnlock, 0));
+        Submit(channel, Of(OpKind::kUnlock, 0));
         CHECK(Collect(channel, 1)[0].result.status == -DLM_EUNLOCK);
       }
       channel.Close();

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 
 import { checkLvbOption } from "../../../lib/dlm/lvb";
 import { checkLockspaceName, encodeResourceName } from "../../../lib/dlm/names";
-import { checkMode, checkOptions } from "../../../lib/dlm/options";
+import { checkCreation, checkListener, checkMode, checkObject, checkSignal } from "../../../lib/dlm/options";
+import { checkUint32, checkValueWish, checkXid } from "../../../lib/dlm/options";
 import { DlmError } from "../../../lib/errors";
 
 const valueError = (message: RegExp): object => ({ name: "RangeError", code: "ERR_INVALID_ARG_VALUE", message });
@@ -66,9 +67,32 @@ describe("input checks", () => {
   });
 
   it("refuse options of the wrong kind", () => {
-    assert.throws(() => checkOptions(5), typeError(/"options".*an object/));
-    assert.throws(() => checkOptions({ signal: {} }), typeError(/"options.signal".*an AbortSignal/));
-    assert.throws(() => checkOptions({ onBlocking: 1 }), typeError(/"options.onBlocking".*a function/));
+    assert.throws(() => checkObject(5), typeError(/"options".*an object/));
+    assert.throws(() => checkSignal({}), typeError(/"options.signal".*an AbortSignal/));
+    assert.throws(() => checkListener(1), typeError(/"options.onBlocking".*a function/));
+  });
+
+  it("take creation as a wish or with its details", () => {
+    assert.deepEqual(checkCreation(undefined), { wanted: false, exclusive: false, mode: undefined });
+    assert.deepEqual(checkCreation(true), { wanted: true, exclusive: false, mode: undefined });
+    assert.deepEqual(checkCreation({ exclusive: true, mode: 0o660 }), { wanted: true, exclusive: true, mode: 0o660 });
+    assert.throws(() => checkCreation("yes"), typeError(/"options.create".*a boolean or an object/));
+    assert.throws(() => checkCreation({ exclusive: 1 }), typeError(/"options.create.exclusive".*a boolean/));
+    assert.throws(() => checkCreation({ mode: 0o1777 }), valueError(/0o1777.*up to 0o777/));
+    assert.throws(() => checkCreation({ mode: 1.5 }), valueError(/1.5.*whole number/));
+  });
+
+  it("take a tag of 64 bits, and numbers of 32", () => {
+    assert.deepEqual(checkXid(2n ** 64n - 1n), { low: 0xffffffff, high: 0xffffffff });
+    assert.deepEqual(checkXid(2 ** 33 + 5), { low: 5, high: 2 });
+    for (const bad of [-1, 1.5, 2n ** 64n, -1n]) assert.throws(() => checkXid(bad), valueError(/"options.xid"/));
+    assert.throws(() => checkXid("7"), typeError(/a bigint or number/));
+    assert.equal(checkUint32(0xffffffff, "id"), 0xffffffff);
+    for (const bad of [-1, 2 ** 32, NaN]) assert.throws(() => checkUint32(bad, "id"), valueError(/"id"/));
+  });
+
+  it("refuse to write and invalidate a value at once", () => {
+    assert.throws(() => checkValueWish({ lvb: Uint8Array.of(1), invalidateLvb: true }), valueError(/invalidates/));
   });
 });
 
