@@ -13,5 +13,6 @@ export type {
 export { Lockspace } from "./lockspace";
 export type { CreateOptions, LockspaceEvents, OpenOptions, PurgeOptions, RemoveOptions } from "./lockspace-options";
 export { LVB_SIZE } from "./lvb";
+export * from "./lvb-codecs";
 export { LOCKSPACE_NAME_MAX, RESOURCE_NAME_MAX, type ResourceName } from "./names";
 export type { DeadlockAction } from "./request-flags";
