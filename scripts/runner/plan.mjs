@@ -14,7 +14,12 @@ export const SUITES = {
 export const KERNELS = ["6.1", "6.12"];
 export const LONG = {
   dlm: {
-    specs: ["test/kernel/one-node.test.ts", "test/kernel/two-nodes.test.ts", "test/kernel/handoff.test.ts"],
+    specs: [
+      "test/kernel/one-node.test.ts",
+      "test/kernel/two-nodes.test.ts",
+      "test/kernel/handoff.test.ts",
+      "test/kernel/dlm-*.test.ts",
+    ],
     limit: 60 * MINUTE,
     kernels: KERNELS,
     needs: ["lab"],
