@@ -207,13 +207,13 @@ Failure RemoveLockspace(sys::FileOps& ops, const std::string& name, bool force) 
   // The kernel counts other nodes' locks too, on resources that this node masters; they need not keep it from leaving.
   // Its own may still be on their way out after the last close: unlocks that wait for another node's answer.
   Failure failure = Remove(control.fd, path, *minor_number);
+  if (failure.error == EBUSY && force) return Remove(control.fd, path, *minor_number, true);
   for (int tries = 0; failure.error == EBUSY && tries < 100; ++tries) {
     const auto own = OwnLocks(ops, name);
     if (!own) break;
     if (*own > 0) std::this_thread::sleep_for(kPause);
     failure = Remove(control.fd, path, *minor_number, *own == 0);
   }
-  if (failure.error == EBUSY && force) failure = Remove(control.fd, path, *minor_number, true);
   return failure;
 }
 

@@ -57,7 +57,7 @@ export function purgeError(lockspace: string, errno: number): DlmError {
   const hints: Readonly<Record<string, string>> = {
     EBUSY: "that pid is a thread of this very handle, which the kernel would take for its own locks: purge by another",
     ENOBUFS: "no member of the lockspace has that node id",
-    EINVAL: "no member of the lockspace has that node id",
+    EACCES: "the members of the lockspace cannot be read from configfs, and only a member can be asked",
   };
   return new DlmError({ ...details, hint: hints[code] });
 }

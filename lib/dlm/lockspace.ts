@@ -29,6 +29,8 @@ import { keptFlags, requestFlags } from "./request-flags";
 import { readMembers } from "./watch/members";
 import { Watch } from "./watch/watch";
 
+const EACCES = -13;
+const ENOBUFS = -105;
 const DEFAULT_LOCKSPACE = "default";
 const OWN_XID = checkXid(process.pid);
 
@@ -234,7 +236,8 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
    * Drops orphans, here or on another node; the kernel does not say how many. What another node is asked for happens
    * soon after.
    *
-   * @throws {DlmError} ENOBUFS or EINVAL for a node that is no member
+   * @throws {DlmError} ENOBUFS for a node that is no member: the kernel is not asked, since it would warn in its log
+   *   (fs/dlm/midcomms.c, `dlm_midcomms_get_mhandle()`); EACCES when the members cannot be read
    */
   async purge(options?: PurgeOptions): Promise<void> {
     const { nodeid = 0, pid = 0 } = checkObject(options);
@@ -243,6 +246,8 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
       nodeid: checkUint32(nodeid, "options.nodeid"),
       pid: checkUint32(pid, "options.pid"),
     };
+    this.#assertOpen();
+    if (nodeid !== 0) await this.#assertMember(submission.nodeid);
     this.#assertOpen();
     const { status } = await new ControlCall(this.#channel).perform(submission);
     this.#assertNotLost();
@@ -331,6 +336,12 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
     this.#assertOpen();
     request.signal?.throwIfAborted();
     return request;
+  }
+
+  async #assertMember(nodeid: number): Promise<void> {
+    const members = await this.members();
+    if (!members) throw purgeError(this.#name, EACCES);
+    if (!members.includes(nodeid)) throw purgeError(this.#name, ENOBUFS);
   }
 
   #acquire(request: Request, resolve: (lock: Lock | null) => void, reject: (error: unknown) => void): void {

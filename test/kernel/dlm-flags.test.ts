@@ -177,7 +177,8 @@ describe("fs/dlm: every flag", function () {
     assert.deepEqual(seen.slice(0, 2), [1, true]);
     assert.deepEqual(seen.slice(2, 7), ["EAGAIN", null, "PR", true, true]);
     assert.deepEqual(seen.slice(7, 12), [0, 0, 1, 1, 0]);
-    assert.match(String(seen[12]), /^(ENOBUFS|EINVAL)$/);
+    // the kernel would say so too, and put a warning in its log
+    assert.equal(seen[12], "ENOBUFS");
   });
 
   it("orphans keep a node from leaving, unless by force", async () => {
@@ -228,18 +229,19 @@ describe("fs/dlm: every flag", function () {
       const { ls } = node;
       const seen: string[] = [];
       const blocker = await ls.lock("r", { mode: "PR" });
-      const convert = async (tag: string, options: object): Promise<Promise<void>[]> => {
-        const lock = await ls.lock("r", { mode: "NL" });
-        const done = lock.convert("EX", options).then(async () => {
+      // first of all: a new request, even for NL, queues behind conversions
+      const [a, b, c] = await Promise.all([1, 2, 3].map(() => ls.lock("r", { mode: "NL" })));
+      const convert = async (tag: string, lock: typeof a, options: object): Promise<Promise<unknown>[]> => {
+        const done = lock?.convert("EX", options).then(async () => {
           seen.push(tag);
           await lock.release();
         });
-        await node.until("it waits", () => lock.state === "converting");
+        await node.until("it waits", () => lock?.state === "converting");
         await node.sleep(20);
-        return [done];
+        return [Promise.resolve(done)];
       };
-      const waits = [...(await convert("a", {})), ...(await convert("b", {}))];
-      waits.push(...(await convert("c", { headQueue: true })));
+      const waits = [...(await convert("a", a, {})), ...(await convert("b", b, {}))];
+      waits.push(...(await convert("c", c, { headQueue: true })));
       await blocker.release();
       await Promise.all(waits);
       return seen;
