@@ -7,6 +7,8 @@ async function main() {
   const lock = await ls.lock(resource);
   await lock.convert("EX", { lvb: Buffer.from("half done") });
   process.send("ready");
+  // an open channel that nobody listens to lets a process end, and so does a lock
+  process.on("message", () => undefined);
 }
 
 main();
