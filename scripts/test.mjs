@@ -21,7 +21,7 @@ const bin = (name) => path.join(root, "node_modules/.bin", name);
 function sources(...dirs) {
   return dirs.flatMap((dir) =>
     readdirSync(path.join(root, dir), { recursive: true })
-      .filter((file) => /\.(cc|h)$/.test(file))
+      .filter((file) => /\.(c|cc|h)$/.test(file))
       .map((file) => path.join(dir, file)),
   );
 }
@@ -32,8 +32,8 @@ async function checks(session) {
     "--log-level=warn",
     ".",
   ]);
-  const cxx = sources("csrc", "test/native");
-  await session.check("format: C++", "clang-format", ["--dry-run", "--Werror", ...cxx]);
+  const native = sources("csrc", "test/native", "test/kernel");
+  await session.check("format: C, C++", "clang-format", ["--dry-run", "--Werror", ...native]);
   await session.check("lint: TypeScript, JavaScript", bin("eslint"), ["."]);
   await session.check("lint: C++", process.execPath, ["scripts/clang-tidy.mjs"]);
   await session.check("types", bin("tsc"), ["--noEmit", "-p", "tsconfig.json"]);
@@ -96,13 +96,13 @@ await runSession(async (session) => {
       await setUp("unit");
       return suites(session, ["unit", "native", "lifecycle"]);
     case "kernel":
-      await setUp("lab", "drivers");
+      await setUp("lab", "drivers", "interop");
       return suites(session, ["kernel"]);
     case "long":
       await setUp(...LONG[asked.area].needs);
       return long(session, asked);
     default:
-      await setUp("unit", "lab", "drivers", "checks");
+      await setUp("unit", "lab", "drivers", "interop", "checks");
       await checks(session);
       return suites(session, Object.keys(SUITES));
   }

@@ -15,6 +15,8 @@ export const GROUPS = {
     vagrant: "vagrant",
     "/usr/share/vagrant-plugins/plugins.d/vagrant-libvirt.json": "vagrant-libvirt",
   },
+  // libdlm, which its programs and ours must get along with
+  interop: { "/usr/include/libdlm.h": "libdlm-dev" },
   lab: { "qemu-system-x86_64": "qemu-system-x86" },
 };
 

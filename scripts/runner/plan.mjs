@@ -19,10 +19,11 @@ export const LONG = {
       "test/kernel/two-nodes.test.ts",
       "test/kernel/handoff.test.ts",
       "test/kernel/dlm-*.test.ts",
+      "test/kernel/interop/*.test.ts",
     ],
     limit: 60 * MINUTE,
     kernels: KERNELS,
-    needs: ["lab"],
+    needs: ["lab", "interop"],
   },
   lab: {
     specs: ["test/kernel/lab*.test.ts", "test/kernel/stacks.test.ts", "test/kernel/fencing.test.ts"],
