@@ -60,6 +60,7 @@ describe("libdlm's programs and ours", function () {
     shells = cluster.nodes.map((node) => new Shell(cluster, node));
   });
   after(async () => {
+    if (shells.length === 0) return;
     await Promise.all(shells.map(async (each) => each.end()));
     try {
       const complaints = await Promise.all(cluster.nodes.map(async (node) => kernelComplaints(cluster, node)));
