@@ -19,6 +19,7 @@ export const LONG = {
       "test/kernel/two-nodes.test.ts",
       "test/kernel/handoff.test.ts",
       "test/kernel/dlm-*.test.ts",
+      "test/kernel/node-death.test.ts",
       "test/kernel/interop/*.test.ts",
     ],
     limit: 60 * MINUTE,
