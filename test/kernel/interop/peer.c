@@ -11,7 +11,8 @@
 //
 // N numbers the program's locks; MODE is a number; FLAGS are libdlm's names joined by '|', or '-'; LVB is 64 digits of
 // hex, or '-' for what lock N's buffer has. Every lock asks for blocking notices and has a buffer for the value block.
-// Only a conversion has a value to write: libdlm hands none on with a request, nor with an unlock.
+// Only a conversion has a value to write. libdlm hands none on with an unlock: from PW or EX, of a lock whose last
+// operation had VALBLK, it writes what was on libdlm's stack.
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
