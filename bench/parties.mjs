@@ -3,33 +3,42 @@ import { createInterface } from "node:readline";
 import path from "node:path";
 
 const here = import.meta.dirname;
-const build = path.resolve(here, "../build/bench");
+const built = (name) => path.resolve(here, "../build/bench", name);
 
-export const COMMANDS = {
-  ours: (lockspace) => [process.execPath, path.join(here, "node/ours.mjs"), lockspace],
-  bare: (lockspace) => [path.join(build, "bare"), lockspace],
-  "libdlm-async": (lockspace) => [path.join(build, "libdlm"), lockspace, "async"],
-  "libdlm-wait": (lockspace) => [path.join(build, "libdlm"), lockspace, "wait"],
+const LOCKSPACE = "bench";
+const COMMANDS = {
+  ours: [process.execPath, path.join(here, "node/ours.mjs"), LOCKSPACE],
+  bare: [built("bare"), LOCKSPACE],
+  "libdlm wait": [built("libdlm"), LOCKSPACE, "wait"],
+  "libdlm async": [built("libdlm"), LOCKSPACE, "async"],
 };
 
 export class Party {
   #process;
   #lines;
+  #errors = "";
+  /** The line with which it began. */
+  first;
 
   static async start(cluster, node, argv) {
     const party = new Party(cluster.exec(node, argv));
-    await party.#answer();
+    party.first = await party.#answer();
     return party;
   }
 
-  constructor(process_) {
-    this.#process = process_;
-    process_.stderr.pipe(process.stderr, { end: false });
-    this.#lines = createInterface({ input: process_.stdout })[Symbol.asyncIterator]();
+  /** By its name; `counted`: its answers say how many system calls a turn took. */
+  static named(cluster, node, name, { counted = false } = {}) {
+    return Party.start(cluster, node, [...(counted ? [built("syscalls")] : []), ...COMMANDS[name]]);
+  }
+
+  constructor(child) {
+    this.#process = child;
+    child.stderr.setEncoding("utf8").on("data", (text) => (this.#errors += text));
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   }
 
   /** Sends one line; resolves to the line that comes back. */
-  async ask(line) {
+  ask(line) {
     this.#process.stdin.write(`${line}\n`);
     return this.#answer();
   }
@@ -39,15 +48,27 @@ export class Party {
     return Number(await this.ask(`${workload} ${depth} ${count}`));
   }
 
+  /** Of a party that is counted: the system calls of one turn, by name, for each round of the workload. */
+  async calls({ workload, depth }, count) {
+    const answer = await this.ask(`${workload} ${depth} ${count}`);
+    const counts = JSON.parse(answer.slice(answer.indexOf("{")));
+    return Object.fromEntries(Object.entries(counts).map(([name, calls]) => [name, calls / count]));
+  }
+
   async end() {
     this.#process.stdin.end();
-    await this.#process.exit;
+    const { code, signal } = await this.#process.exit;
+    if (code !== 0) throw this.#failure(signal ?? code);
   }
 
   async #answer() {
     const { value, done } = await this.#lines.next();
     if (!done) return value;
-    const { code, signal } = await this.#process.exit;
-    throw new Error(`a party of the benchmark ended with ${signal ?? code}`);
+    const { code, signal, lost } = await this.#process.exit;
+    throw this.#failure(lost ?? signal ?? code);
+  }
+
+  #failure(end) {
+    return new Error(`a party of the benchmark ended with ${end}: ${this.#errors.trim()}`);
   }
 }

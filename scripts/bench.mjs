@@ -1,65 +1,160 @@
-// npm run bench: rough
-import { execFileSync } from "node:child_process";
+// npm run bench: clusterlock beside the C library and a bare client of the kernel's interface, on the same node in turn.
+// Sets up what it needs, boots one node and then two, prints a table and writes bench/out/*.json. Exit status 0: every
+// gate was passed.
+//
+//   npm run bench -- [--only local|remote|memory]... [--cpus N] [--rounds N] [--seconds S]
+//
+// CLUSTERLOCK_TEST_KERNEL=DIR boots the kernel that is unpacked in DIR.
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { COMMANDS, Party } from "../bench/parties.mjs";
-import { median } from "../bench/statistics.mjs";
-const { up } = createRequire(import.meta.url)("../dist/lab");
-execFileSync(
-  "sh",
-  [
-    "-ec",
-    `mkdir -p build/bench; F="-std=gnu11 -O2 -Wall -Wextra -Werror -D_REENTRANT"
-gcc $F -o build/bench/bare bench/peers/bare.c bench/peers/turns.c
-gcc $F -o build/bench/libdlm bench/peers/libdlm.c bench/peers/turns.c -ldlm -lpthread`,
-  ],
-  { stdio: "inherit" },
-);
-const args = Object.fromEntries(process.argv.slice(2).map((a) => a.split("=")));
-const rounds = Number(args.rounds ?? 5),
-  cpus = Number(args.cpus ?? 2),
-  seconds = Number(args.seconds ?? 1);
-const only = args.only?.split(",");
-const LOCAL = [
-  { name: "pair 1", workload: "pair", depth: 1, parties: ["ours", "libdlm-wait", "libdlm-async", "bare"] },
-  { name: "pair 64", workload: "pair", depth: 64, parties: ["ours", "libdlm-async", "bare"] },
-  { name: "convert 1", workload: "convert", depth: 1, parties: ["ours", "libdlm-wait", "libdlm-async", "bare"] },
-];
-const workloads = LOCAL.filter((w) => !only || only.includes(w.name.replace(" ", "")));
-const nodes = args.remote ? 2 : 1;
-const cluster = await up({ nodes, stack: "dlm", cpus, onProgress: (l) => console.error(l) });
+import os from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+
+import { compare, warmUp } from "../bench/compare.mjs";
+import { judge } from "../bench/gates.mjs";
+import { Party } from "../bench/parties.mjs";
+import { compilePeers } from "../bench/peers.mjs";
+import { report } from "../bench/report.mjs";
+import { COUNTED, LOCAL, partiesOf, REMOTE } from "../bench/workloads.mjs";
+import { interruption, watchSignals } from "./runner/interruption.mjs";
+import { root, setUp } from "./setup.mjs";
+
+const USAGE = 64;
+const GATE_FAILED = 1;
+const LAB_FAILED = 125;
+const DOWN_LIMIT = 30_000;
+const WARM_UP_SECONDS = 6;
+const COUNTED_PAIRS = 20_000;
+const MEMORY = { mib: 2048, locks: 100_000, requests: 10_000 };
+const PARTS = ["local", "remote", "memory"];
+
+function options() {
+  const { values } = parseArgs({
+    options: {
+      only: { type: "string", multiple: true, default: PARTS },
+      cpus: { type: "string", default: "2" },
+      rounds: { type: "string", default: "5" },
+      seconds: { type: "string", default: "1.2" },
+    },
+  });
+  const numbers = { cpus: Number(values.cpus), rounds: Number(values.rounds), seconds: Number(values.seconds) };
+  const wrong = values.only.find((part) => !PARTS.includes(part));
+  if (wrong !== undefined) throw new TypeError(`there is no part "${wrong}"`);
+  for (const [name, value] of Object.entries(numbers)) if (!(value > 0)) throw new TypeError(`--${name} is no number`);
+  return { ...numbers, parts: values.only };
+}
+
+function note(text) {
+  process.stderr.write(`bench: ${text}\n`);
+}
+
+/** Boots nodes and takes them down again when `body(cluster)` has ended. */
+async function withCluster(nodes, { cpus }, body) {
+  const { up } = createRequire(import.meta.url)(path.join(root, "dist/lab"));
+  const { CLUSTERLOCK_TEST_KERNEL: kernel = "" } = process.env;
+  const lab = { nodes, stack: "dlm", cpus, memory: MEMORY.mib, ...(kernel === "" ? {} : { kernel }) };
+  const cluster = await up({ ...lab, signal: interruption, onProgress: note });
+  try {
+    return await body(cluster);
+  } finally {
+    await cluster.down();
+  }
+}
+
+/** Runs the workloads with all their parties on node 1, and puts the rates into `rates`. */
+async function measure(cluster, workloads, options, results) {
+  const names = [...new Set(workloads.flatMap(partiesOf))];
+  const parties = new Map();
+  // one after the other: the first creates the lockspace
+  for (const name of names) parties.set(name, await Party.named(cluster, 1, name));
+  results.facts ??= JSON.parse(await parties.get("ours").ask("facts"));
+  await warmUp(parties.get("ours"), COUNTED, WARM_UP_SECONDS);
+  for (const workload of workloads) {
+    note(workload.name);
+    const chosen = new Map(partiesOf(workload).map((name) => [name, parties.get(name)]));
+    results.rates.set(workload.name, await compare(chosen, workload, options));
+  }
+  for (const party of parties.values()) await party.end();
+}
+
+/** In a run of its own: not even a tracepoint is free. */
+async function countCalls(cluster, results) {
+  note("system calls");
+  results.calls = {};
+  for (const name of partiesOf(COUNTED)) {
+    const party = await Party.named(cluster, 1, name, { counted: true });
+    if (name === "ours") await warmUp(party, COUNTED, WARM_UP_SECONDS);
+    results.calls[name] = await party.calls(COUNTED, COUNTED_PAIRS);
+    await party.end();
+  }
+}
+
+async function measureMemory(cluster, results) {
+  note("memory");
+  const program = [process.execPath, "--expose-gc", path.join(root, "bench/node/memory.mjs")];
+  const { locks, requests } = MEMORY;
+  const party = await Party.start(cluster, 1, [...program, "memory", String(locks), String(requests)]);
+  results.memory = JSON.parse(party.first);
+  await party.end();
+}
+
+async function remote(cluster, options, results) {
+  const master = await Party.named(cluster, 2, "ours");
+  await master.ask("hold");
+  await measure(cluster, REMOTE, options, results);
+  await master.end();
+}
+
+async function local(cluster, options, results) {
+  await measure(cluster, LOCAL, options, results);
+  await countCalls(cluster, results);
+}
+
+function write(results) {
+  const directory = path.join(root, "bench/out");
+  mkdirSync(directory, { recursive: true });
+  const file = path.join(directory, `${results.began.replaceAll(":", "-")}.json`);
+  const plain = (_key, value) => (value instanceof Map ? Object.fromEntries(value) : value);
+  writeFileSync(file, `${JSON.stringify(results, plain, 2)}\n`);
+  note(`written to ${path.relative(root, file)}`);
+}
+
+async function bench(options) {
+  await setUp("lab", "interop");
+  await compilePeers(path.join(root, "build/bench"));
+  const results = { began: new Date().toISOString(), options, rates: new Map() };
+  const { parts } = options;
+  if (parts.includes("local") || parts.includes("memory")) {
+    await withCluster(1, options, async (cluster) => {
+      if (parts.includes("local")) await local(cluster, options, results);
+      if (parts.includes("memory")) await measureMemory(cluster, results);
+    });
+  }
+  if (parts.includes("remote")) await withCluster(2, options, (cluster) => remote(cluster, options, results));
+  results.facts = { ...results.facts, host: `${os.cpus().length} x ${os.cpus()[0]?.model ?? "CPU"}` };
+  results.gates = judge(results.rates, results.calls?.ours.total);
+  process.stdout.write(`\n${report(results)}`);
+  write(results);
+  return results.gates.every(({ passed }) => passed) ? 0 : GATE_FAILED;
+}
+
+let asked;
 try {
-  if (nodes === 2) {
-    const h = await Party.start(cluster, 2, COMMANDS.ours("bench"));
-    console.log(await h.ask("hold"));
-  }
-  const parties = {};
-  for (const name of ["ours", "libdlm-wait", "libdlm-async", "bare"])
-    parties[name] = await Party.start(cluster, 1, COMMANDS[name]("bench"));
-  console.log(await parties.ours.ask("facts"));
-  for (const w of workloads) {
-    const counts = {},
-      rates = {};
-    for (const p of w.parties) {
-      let count = 64,
-        t = 0;
-      while ((t = await parties[p].turn(w, count)) < seconds * 0.5)
-        count = Math.ceil(count * Math.min(8, (seconds * 0.75) / t));
-      counts[p] = Math.ceil((count * seconds * 1.1) / t);
-      rates[p] = [];
-    }
-    for (let r = 0; r < rounds; r++)
-      for (const p of w.parties) rates[p].push(counts[p] / (await parties[p].turn(w, counts[p])));
-    const m = Object.fromEntries(w.parties.map((p) => [p, median(rates[p])]));
-    console.log(
-      (nodes === 2 ? "remote " : "") + w.name,
-      w.parties
-        .map(
-          (p) =>
-            `${p} ${m[p].toFixed(0)}/s (${(m.ours / m[p]).toFixed(2)}) [${Math.min(...rates[p]).toFixed(0)}-${Math.max(...rates[p]).toFixed(0)}]`,
-        )
-        .join("  "),
-    );
-  }
-} finally {
-  await cluster.down();
+  asked = options();
+} catch (error) {
+  process.stderr.write(`bench: ${error.message}\n`);
+  process.exit(USAGE);
+}
+watchSignals();
+// What an interruption ends in time is cleaned up; the rest goes with this process.
+interruption.addEventListener("abort", () => {
+  setTimeout(() => process.exit(interruption.reason.status), DOWN_LIMIT).unref();
+});
+try {
+  process.exitCode = await bench(asked);
+} catch (error) {
+  const cause = interruption.aborted ? interruption.reason : error;
+  process.stderr.write(`bench: ${cause.message}\n`);
+  process.exitCode = cause.status ?? LAB_FAILED;
 }
