@@ -32,7 +32,7 @@ async function checks(session) {
     "--log-level=warn",
     ".",
   ]);
-  const native = sources("csrc", "test/native", "test/kernel");
+  const native = sources("csrc", "test/native", "test/kernel", "bench");
   await session.check("format: C, C++", "clang-format", ["--dry-run", "--Werror", ...native]);
   await session.check("lint: TypeScript, JavaScript", bin("eslint"), ["."]);
   await session.check("lint: C++", process.execPath, ["scripts/clang-tidy.mjs"]);
