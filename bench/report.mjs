@@ -4,16 +4,17 @@ import { table } from "./table.mjs";
 const rate = (value) => Math.round(value).toLocaleString("en-US");
 const ratio = (value) => value.toFixed(2);
 
-function comparison(rates) {
+function comparison(rates, cpus) {
   const rows = [];
   for (const [workload, parties] of rates) {
     const ours = parties.get("ours").median;
     for (const [name, { median, min, max }] of parties) {
       const versus = name === "ours" ? "" : ratio(ours / median);
-      rows.push([name === "ours" ? workload : "", name, rate(median), `${rate(min)} - ${rate(max)}`, versus]);
+      const head = name === "ours" ? [workload, String(cpus[workload])] : ["", ""];
+      rows.push([...head, name, rate(median), `${rate(min)} - ${rate(max)}`, versus]);
     }
   }
-  return table(["workload", "party", "median /s", "rounds /s", "ours / peer"], rows);
+  return table(["workload", "CPUs", "party", "median /s", "rounds /s", "ours / peer"], rows);
 }
 
 function systemCalls(calls) {
@@ -56,8 +57,8 @@ function verdicts(gates) {
 /** @param {{ facts: object, rates: Map, calls?: object, memory?: object, gates: object[] }} results */
 export function report(results) {
   const { facts } = results;
-  const parts = [`Linux ${facts.kernel}, Node ${facts.node}, nodes with ${facts.cpus} CPU, ${facts.host}\n`];
-  if (results.rates.size > 0) parts.push(comparison(results.rates));
+  const parts = [["Linux", facts.kernel, "Node", facts.node, "on", facts.host].filter(Boolean).join(" ") + "\n"];
+  if (results.rates.size > 0) parts.push(comparison(results.rates, facts.cpus));
   if (results.calls) parts.push(systemCalls(results.calls));
   if (results.memory) parts.push(memory(results.memory));
   if (results.gates.length > 0) parts.push(verdicts(results.gates));

@@ -4,6 +4,7 @@
 //
 //   npm run bench -- [--only local|remote|memory]... [--cpus N] [--rounds N] [--seconds S]
 //
+// --cpus: of one node; of two, each has half of them, at least one.
 // CLUSTERLOCK_TEST_KERNEL=DIR boots the kernel that is unpacked in DIR.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -50,7 +51,7 @@ function note(text) {
 }
 
 /** Boots nodes and takes them down again when `body(cluster)` has ended. */
-async function withCluster(nodes, { cpus }, body) {
+async function withCluster(nodes, cpus, body) {
   const { up } = createRequire(import.meta.url)(path.join(root, "dist/lab"));
   const { CLUSTERLOCK_TEST_KERNEL: kernel = "" } = process.env;
   const lab = { nodes, stack: "dlm", cpus, memory: MEMORY.mib, ...(kernel === "" ? {} : { kernel }) };
@@ -68,7 +69,9 @@ async function measure(cluster, workloads, options, results) {
   const parties = new Map();
   // one after the other: the first creates the lockspace
   for (const name of names) parties.set(name, await Party.named(cluster, 1, name));
-  results.facts ??= JSON.parse(await parties.get("ours").ask("facts"));
+  const { cpus, ...facts } = JSON.parse(await parties.get("ours").ask("facts"));
+  results.facts = { ...results.facts, ...facts };
+  for (const { name } of workloads) results.facts.cpus = { ...results.facts.cpus, [name]: cpus };
   await warmUp(parties.get("ours"), COUNTED, WARM_UP_SECONDS);
   for (const workload of workloads) {
     note(workload.name);
@@ -95,7 +98,9 @@ async function measureMemory(cluster, results) {
   const program = [process.execPath, "--expose-gc", path.join(root, "bench/node/memory.mjs")];
   const { locks, requests } = MEMORY;
   const party = await Party.start(cluster, 1, [...program, "memory", String(locks), String(requests)]);
-  results.memory = JSON.parse(party.first);
+  const { facts, ...memory } = JSON.parse(party.first);
+  results.facts = { ...results.facts, ...facts };
+  results.memory = memory;
   await party.end();
 }
 
@@ -126,12 +131,15 @@ async function bench(options) {
   const results = { began: new Date().toISOString(), options, rates: new Map() };
   const { parts } = options;
   if (parts.includes("local") || parts.includes("memory")) {
-    await withCluster(1, options, async (cluster) => {
+    await withCluster(1, options.cpus, async (cluster) => {
       if (parts.includes("local")) await local(cluster, options, results);
       if (parts.includes("memory")) await measureMemory(cluster, results);
     });
   }
-  if (parts.includes("remote")) await withCluster(2, options, (cluster) => remote(cluster, options, results));
+  if (parts.includes("remote")) {
+    const cpus = Math.max(1, Math.floor(options.cpus / 2));
+    await withCluster(2, cpus, (cluster) => remote(cluster, options, results));
+  }
   results.facts = { ...results.facts, host: `${os.cpus().length} x ${os.cpus()[0]?.model ?? "CPU"}` };
   results.gates = judge(results.rates, results.calls?.ours.total);
   process.stdout.write(`\n${report(results)}`);

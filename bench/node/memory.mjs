@@ -1,6 +1,7 @@
 // On a node: what locks and waiting requests cost in memory, and how long they take. Prints one line of JSON.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import os from "node:os";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 
 const { Lockspace } = createRequire(import.meta.url)("../../dist/dlm");
@@ -127,4 +128,5 @@ const aborted = await abortedRequests(100);
 const left = { held: ls.held, pending: ls.pending };
 await ls.close();
 await other.close();
-process.stdout.write(`${JSON.stringify({ held, waiting, aborted, left })}\n`);
+const facts = { kernel: os.release(), node: process.version };
+process.stdout.write(`${JSON.stringify({ facts, held, waiting, aborted, left })}\n`);
