@@ -16,3 +16,4 @@ export { LVB_SIZE } from "./lvb";
 export * from "./lvb-codecs";
 export { LOCKSPACE_NAME_MAX, RESOURCE_NAME_MAX, type ResourceName } from "./names";
 export type { DeadlockAction } from "./request-flags";
+export * from "./inspect";

@@ -10,7 +10,10 @@ import type { Cluster, NodeProcess } from "../../../lib/lab";
 type Dlm = typeof dlm;
 
 /** What a function on a node can use; test/kernel/programs/shell.cjs. */
-export interface NodeContext {
+export interface NodeContext extends Pick<
+  Dlm,
+  "clusterStatus" | "listLockspaces" | "lockDump" | "orphansOf" | "whoHolds"
+> {
   Lockspace: Dlm["Lockspace"];
   DlmError: Dlm["DlmError"];
   fs: typeof fs;
