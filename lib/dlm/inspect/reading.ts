@@ -5,7 +5,7 @@ import { open, readFile } from "node:fs/promises";
 import { type Problem, fileProblem } from "./problems";
 
 // seq_file hands out a page or so for each read, whatever is asked for: a bigger buffer only serves plain files.
-const CHUNK = 65_536;
+const CHUNK = 16_384;
 
 /** The bytes of a file as the kernel hands them out, as Latin-1: one character is one byte. */
 export async function* readChunks(path: string, signal?: AbortSignal): AsyncGenerator<string, void, undefined> {

@@ -13,7 +13,9 @@ const END = '"\n';
 export class LocksParser implements DumpParser {
   stranger: string | undefined;
   #text = "";
-  readonly #resources = new Map<string, { resource: RawResource; locks: Map<number, RawLock> }>();
+  readonly #resources = new Map<string, RawResource>();
+  #current: RawResource | undefined;
+  readonly #ofCurrent = new Set<number>();
   readonly #wanted: string | undefined;
 
   /** @param wanted the only resource to keep, as Latin-1 */
@@ -29,7 +31,7 @@ export class LocksParser implements DumpParser {
 
   end(): RawResource[] {
     this.#consume(true);
-    return Array.from(this.#resources.values(), ({ resource, locks }) => ({ ...resource, locks: [...locks.values()] }));
+    return [...this.#resources.values()];
   }
 
   #consume(last: boolean): void {
@@ -78,7 +80,7 @@ export class LocksParser implements DumpParser {
 
   #add(head: RegExpExecArray, name: string, complete: boolean): void {
     if (this.#wanted !== undefined && this.#wanted !== name) return;
-    const [, lkid, nodeId, remote, tid, xid, exflags, flags, status, granted, requested, us, master, size] = head;
+    const [, lkid, nodeId, remote, tid, xid, exflags, flags, status, granted, requested, us, master] = head;
     const lock: RawLock = {
       lkid: hexColumn(lkid),
       nodeId: Number(nodeId),
@@ -94,17 +96,33 @@ export class LocksParser implements DumpParser {
       lookup: false,
       waitType: 0,
     };
-    const key = complete ? name : `${name}\0${size}`;
-    let entry = this.#resources.get(key);
-    if (!entry) {
-      // printed as unsigned, -1 included
-      const nodeId = Number(master) | 0;
-      const resource = { name, nameComplete: complete, flags: undefined, recovering: false, lvb: undefined };
-      entry = { resource: { ...resource, nodeId, locks: [] }, locks: new Map() };
-      this.#resources.set(key, entry);
-    }
-    // a resource that the kernel prints twice has its locks twice
-    entry.locks.delete(lock.lkid);
-    entry.locks.set(lock.lkid, lock);
+    const { name: before, nameComplete } = this.#current ?? {};
+    const resource =
+      this.#current && before === name && nameComplete === complete
+        ? this.#current
+        : this.#begin(name, complete, Number(master));
+    // The kernel prints a resource twice, when one that was added before it in its table moved it on.
+    if (this.#ofCurrent.has(lock.lkid)) this.#forget(resource);
+    this.#ofCurrent.add(lock.lkid);
+    resource.locks.push(lock);
+  }
+
+  #begin(name: string, nameComplete: boolean, master: number): RawResource {
+    // printed as unsigned, -1 included
+    const nodeId = master | 0;
+    const resource: RawResource = {
+      ...{ name, nameComplete, nodeId },
+      ...{ flags: undefined, recovering: false, lvb: undefined, locks: [] },
+    };
+    // names that are cut can be alike although they are not
+    this.#resources.set(nameComplete ? name : `${name}\0${this.#resources.size}`, resource);
+    this.#current = resource;
+    this.#ofCurrent.clear();
+    return resource;
+  }
+
+  #forget(resource: RawResource): void {
+    resource.locks = [];
+    this.#ofCurrent.clear();
   }
 }

@@ -96,7 +96,7 @@ function components(edges: Edges): string[][] {
 }
 
 // How many owners of a group are tried as a beginning: in a big one any short circle will do.
-const BEGINNINGS = 32;
+const BEGINNINGS = 8;
 
 function shortestCycle(group: readonly string[], edges: Edges): DeadlockStep[] {
   const inside = new Set(group);
