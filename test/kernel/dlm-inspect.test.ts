@@ -104,7 +104,7 @@ describe("introspection on two nodes", function () {
     }
   });
 
-  it("a stopped lockspace is seen to be stopped", async () => {
+  it("a lockspace that serves nobody is seen to", async () => {
     const state = async (): Promise<string | undefined> => {
       const list: LockspaceList = await suite.shell(1).call((at) => at.listLockspaces());
       return list.lockspaces?.[0]?.state;
