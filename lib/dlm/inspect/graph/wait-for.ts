@@ -45,7 +45,7 @@ export interface Blocker extends GraphLock {
 
 export interface Wait extends GraphLock {
   queue: "converting" | "waiting";
-  /** Whom it waits for: all of them. */
+  /** Whom it waits for: all of them. Of a long line ahead the nearest 64 are here, who wait for the others. */
   blockers: Blocker[];
   /** False: the master's dump is missing, there may be more blockers. */
   complete: boolean;
@@ -59,6 +59,9 @@ export interface WaitForGraph {
 }
 
 const NOORDER = 0x2000;
+
+// A line of thousands would otherwise make millions of pairs.
+const LINE_SHOWN = 64;
 
 interface View {
   resource: DumpedResource;
@@ -117,64 +120,87 @@ function contended(dumps: readonly LockDump[], problems: Problem[]): Resource[] 
   return [...found.values()];
 }
 
+interface Shown {
+  lock: DumpedLock;
+  shown: GraphLock;
+}
+
 class Queues {
-  readonly #granted: [DumpedLock, GraphLock][];
-  readonly #converting: [DumpedLock, GraphLock][];
-  readonly #waiting: [DumpedLock, GraphLock][];
+  readonly #holders: Shown[];
+  /** Those who wait, in the order of service. */
+  readonly #line: (Shown & { queue: Wait["queue"] })[];
   readonly #complete: boolean;
 
   constructor(resource: Resource, views: readonly View[], complete: boolean, owners: Map<string, LockOwner>) {
     this.#complete = complete;
-    const queue = (name: "granted" | "converting" | "waiting"): [DumpedLock, GraphLock][] =>
+    const own = ownCopies(resource);
+    const shown = (name: "granted" | "converting" | "waiting"): Shown[] =>
       views.flatMap((view) =>
-        view.resource[name].map((lock): [DumpedLock, GraphLock] => [lock, graphLock(lock, view, resource, owners)]),
+        view.resource[name].map((lock) => ({ lock, shown: graphLock(lock, view, resource, own, owners) })),
       );
-    this.#granted = queue("granted");
-    this.#converting = queue("converting");
-    this.#waiting = queue("waiting");
+    const converting = shown("converting");
+    this.#holders = [...shown("granted"), ...converting];
+    this.#line = [
+      ...converting.map((each) => ({ ...each, queue: "converting" as const })),
+      ...shown("waiting").map((each) => ({ ...each, queue: "waiting" as const })),
+    ];
   }
 
   waits(): Wait[] {
-    const wait = (queue: Wait["queue"], lock: GraphLock, blockers: Blocker[]): Wait => ({
-      ...lock,
+    return this.#line.map(({ lock, shown, queue }, at) => ({
+      ...shown,
       queue,
-      blockers,
+      blockers: [...this.#holding(lock), ...this.#ahead(lock, at)],
       complete: this.#complete,
-    });
-    return [
-      ...this.#converting.map(([lock, shown], at) =>
-        wait("converting", shown, [...this.#holding(lock), ...this.#ahead(lock, this.#converting.slice(0, at))]),
-      ),
-      ...this.#waiting.map(([lock, shown], at) =>
-        wait("waiting", shown, [
-          ...this.#holding(lock),
-          ...this.#ahead(lock, [...this.#converting, ...this.#waiting.slice(0, at)]),
-        ]),
-      ),
-    ];
+    }));
   }
 
   // What is granted, to converting locks too, and lets the requested mode not in.
   #holding(lock: DumpedLock): Blocker[] {
-    return [...this.#granted, ...this.#converting].flatMap(([other, shown]) =>
-      other !== lock && conflicts(other, lock) ? [{ ...shown, reason: "held" as const }] : [],
-    );
+    const found: Blocker[] = [];
+    for (const other of this.#holders) {
+      if (other.lock !== lock && conflicts(other.lock, lock)) found.push({ ...other.shown, reason: "held" });
+    }
+    return found;
   }
 
-  // Queues are served in order; without the master's dump their order is not known.
-  #ahead(lock: DumpedLock, before: readonly [DumpedLock, GraphLock][]): Blocker[] {
+  // Conversions go before requests, and each queue is served in order; without the master's dump that is not known.
+  #ahead(lock: DumpedLock, at: number): Blocker[] {
     if (!this.#complete || (lock.exflags & NOORDER) !== 0) return [];
-    return before.flatMap(([other, shown]) => (conflicts(other, lock) ? [] : [{ ...shown, reason: "ahead" as const }]));
+    return this.#line
+      .slice(Math.max(0, at - LINE_SHOWN), at)
+      .filter((other) => !conflicts(other.lock, lock))
+      .map(({ shown }) => ({ ...shown, reason: "ahead" }));
   }
+}
+
+const copyKey = (node: number | undefined, lkid: number): string => `${node}/${lkid}`;
+
+/** The owners' own copies of a resource's locks, by their node and lkid. */
+function ownCopies({ views }: Resource): Map<string, DumpedLock> {
+  const found = new Map<string, DumpedLock>();
+  for (const { dump, resource } of views) {
+    for (const lock of [...resource.granted, ...resource.converting, ...resource.waiting]) {
+      if (lock.copy !== "master") found.set(copyKey(dump.node, lock.lkid), lock);
+    }
+  }
+  return found;
 }
 
 function conflicts(holder: DumpedLock, { requested }: DumpedLock): boolean {
   return holder.mode !== undefined && requested !== undefined && !compatible(holder.mode, requested);
 }
 
-function graphLock(lock: DumpedLock, view: View, resource: Resource, owners: Map<string, LockOwner>): GraphLock {
-  const { lockspace, name } = resource;
-  const owner = ownerOf(lock, view, resource);
+function graphLock(
+  lock: DumpedLock,
+  view: View,
+  { lockspace, name }: Resource,
+  own: ReadonlyMap<string, DumpedLock>,
+  owners: Map<string, LockOwner>,
+): GraphLock {
+  // the master knows the owner's thread; only the owner's own node knows whose thread that is
+  const copy = lock.copy === "master" ? (own.get(copyKey(lock.owner, lock.ownerLkid)) ?? lock) : lock;
+  const owner = ownerOf(copy, lock.owner, view.index);
   if (!owners.has(owner.id)) owners.set(owner.id, owner);
   return {
     lockspace,
@@ -188,19 +214,8 @@ function graphLock(lock: DumpedLock, view: View, resource: Resource, owners: Map
   };
 }
 
-// The master knows the owner's thread; only the owner's own node knows whose thread that is.
-function ownerOf(lock: DumpedLock, view: View, resource: Resource): LockOwner {
-  const own =
-    lock.copy === "master"
-      ? resource.views
-          .filter(({ dump }) => dump.node === lock.owner)
-          .flatMap(({ resource: { granted, converting, waiting } }) => [...granted, ...converting, ...waiting])
-          .find((other) => other.copy !== "master" && other.lkid === lock.ownerLkid)
-      : lock;
-  const node = lock.owner;
-  const place = node === undefined ? `dump ${view.index}` : `node ${node}`;
-  const process = own?.process;
-  const tid = own?.tid ?? lock.tid;
+function ownerOf({ process, tid }: DumpedLock, node: number | undefined, index: number): LockOwner {
+  const place = node === undefined ? `dump ${index}` : `node ${node}`;
   const id = process ? `${place} pid ${process.pid}` : `${place} tid ${tid}`;
   return { id, node, pid: process?.pid, tid, command: process?.command };
 }

@@ -114,6 +114,22 @@ describe("the wait-for graph", () => {
     });
   }
 
+  it("of a long line stays small, and who is at its end still waits for its beginning", () => {
+    const length = 5000;
+    const line = Array.from({ length }, (): Story => ({ queue: "waiting", requested: EX }));
+    const last = told("s", [
+      { queue: "granted", mode: EX, tid: 99 + length + 1 },
+      { queue: "waiting", requested: EX, tid: 100 },
+    ]);
+    const graph = waitForGraph([master(told("r", [{ queue: "granted", mode: EX }, ...line]) + last)]);
+    assert.ok(graph.waits.every(({ blockers: found }) => found.length <= 65));
+    // the holder of r waits on s for the last in r's line
+    assert.deepEqual(
+      findDeadlocks(graph).map(({ cycle }) => cycle.length),
+      [2],
+    );
+  }).timeout(20_000);
+
   it("says of a dump that could not be read", () => {
     const problem = { path: "/sys/kernel/debug/dlm/cap_all", code: "EACCES", hint: "be root" };
     const graph = waitForGraph([{ ...master(""), resources: undefined, problems: [problem] }]);
