@@ -15,10 +15,23 @@ async function countFor(party, workload, seconds) {
   }
 }
 
-/** Lets a party that compiles while it runs do so: a few seconds of the workload that asks most of it. */
-export async function warmUp(party, workload, seconds) {
-  let left = seconds;
-  for (let count = FIRST; left > 0; count *= 2) left -= await party.turn(workload, count);
+/**
+ * Lets a party that compiles while it runs do so: turns of about a second, until three of them in a row were no faster
+ * than the best before, or `limit` seconds have gone.
+ */
+export async function warmUp(party, workload, limit) {
+  const SECONDS = 1;
+  let count = FIRST;
+  let best = 0;
+  for (let spent = 0, stale = 0; stale < 3 && spent < limit;) {
+    const took = await party.turn(workload, count);
+    const rate = count / took;
+    spent += took;
+    // a turn that is over at once says little
+    if (took > SECONDS / 4) stale = rate > best * 1.05 ? 0 : stale + 1;
+    best = Math.max(best, rate);
+    count = Math.ceil(count * Math.min(GROWTH, SECONDS / took));
+  }
 }
 
 /**

@@ -25,7 +25,7 @@ const USAGE = 64;
 const GATE_FAILED = 1;
 const LAB_FAILED = 125;
 const DOWN_LIMIT = 30_000;
-const WARM_UP_SECONDS = 6;
+const WARM_UP_LIMIT = 15;
 const COUNTED_PAIRS = 20_000;
 const MEMORY = { mib: 2048, locks: 100_000, requests: 10_000 };
 const PARTS = ["local", "remote", "memory"];
@@ -72,7 +72,7 @@ async function measure(cluster, workloads, options, results) {
   const { cpus, ...facts } = JSON.parse(await parties.get("ours").ask("facts"));
   results.facts = { ...results.facts, ...facts };
   for (const { name } of workloads) results.facts.cpus = { ...results.facts.cpus, [name]: cpus };
-  await warmUp(parties.get("ours"), COUNTED, WARM_UP_SECONDS);
+  await warmUp(parties.get("ours"), COUNTED, WARM_UP_LIMIT);
   for (const workload of workloads) {
     note(workload.name);
     const chosen = new Map(partiesOf(workload).map((name) => [name, parties.get(name)]));
@@ -87,7 +87,7 @@ async function countCalls(cluster, results) {
   results.calls = {};
   for (const name of partiesOf(COUNTED)) {
     const party = await Party.named(cluster, 1, name, { counted: true });
-    if (name === "ours") await warmUp(party, COUNTED, WARM_UP_SECONDS);
+    if (name === "ours") await warmUp(party, COUNTED, WARM_UP_LIMIT);
     results.calls[name] = await party.calls(COUNTED, COUNTED_PAIRS);
     await party.end();
   }

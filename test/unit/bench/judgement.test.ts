@@ -132,6 +132,26 @@ describe("the benchmark's judgement", () => {
     );
   });
 
+  it("warms a party up until it is no faster any more, or time is up", async () => {
+    const { warmUp } = await load<{ warmUp: (party: Party, workload: unknown, limit: number) => Promise<void> }>(
+      "compare.mjs",
+    );
+    const seconds = async (rateOf: (turn: number) => number, limit: number): Promise<number> => {
+      let turns = 0;
+      let spent = 0;
+      const turn = (_workload: unknown, count: number): Promise<number> => {
+        const took = count / rateOf(turns++);
+        spent += took;
+        return Promise.resolve(took);
+      };
+      await warmUp({ turn }, {}, limit);
+      return spent;
+    };
+    assert.ok((await seconds(() => 10_000, 15)) < 6);
+    const grows = await seconds((turn) => 1000 * 1.2 ** turn, 15);
+    assert.ok(grows >= 15 && grows < 18, `${grows} s`);
+  });
+
   it("sets tables in columns", async () => {
     const { table } = await load<{ table: (head: string[], rows: string[][]) => string }>("table.mjs");
     const rows = [
