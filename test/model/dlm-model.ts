@@ -5,7 +5,7 @@ import type { KernelEvent } from "./granting";
 import { type Delivery, LockValue } from "./lock-value";
 import { cancel, convert, drop, request, unlock } from "./operations";
 import { KernelLock, type Request, Resource } from "./queues";
-import { IV, PR, compatible, goesDown, modeNumber } from "./tables";
+import { IV, NL, PR, compatible, goesDown, mayQueueConversion, modeNumber, valueDirection } from "./tables";
 
 interface Conversion {
   readonly from: number;
@@ -25,6 +25,8 @@ export class Slot {
   mode: number = IV;
   value: LockValue = new LockValue();
   listens = false;
+  demoted = false;
+  altered = false;
   /** Its caller has been told that the request is over; a grant may still cross that. */
   givenUp = false;
   conversion: Conversion | undefined;
@@ -45,6 +47,8 @@ export class Slot {
     this.mode = IV;
     this.value = new LockValue();
     this.listens = false;
+    this.demoted = false;
+    this.altered = false;
     this.givenUp = false;
     this.conversion = undefined;
     this.lastNotice = IV;
@@ -130,13 +134,25 @@ export class DlmModel {
   }
 
   #lock(slot: Slot, command: Command & { do: "lock" }): boolean {
-    if (slot.state !== "free") return false;
+    const { flags = {} } = command;
+    const { altMode, expedite } = flags;
+    if (slot.state !== "free" || altMode === command.mode || (expedite && command.mode !== "NL")) return false;
     const mode = modeNumber(command.mode);
     const { use, done } = slot.value.plan(IV, mode, command.lvb);
     slot.state = "acquiring";
     slot.listens = command.listen ?? false;
     slot.onGrant = done;
-    const kernel = this.#newLock(slot, { mode, value: use, listens: slot.listens, noQueue: command.try });
+    const kernel = this.#newLock(slot, {
+      mode,
+      value: use,
+      listens: slot.listens,
+      noQueue: command.try,
+      noQueueBast: flags.notifyHolders,
+      headQueue: flags.headQueue,
+      noOrder: flags.noOrder,
+      expedite,
+      altMode,
+    });
     request(slot.resource, kernel, this.#tell);
     return true;
   }
@@ -153,10 +169,23 @@ export class DlmModel {
     if (slot.state !== "held" || !kernel || slot.conversion) return false;
     const from = slot.mode;
     const to = modeNumber(command.mode);
+    const { flags = {} } = command;
+    if (flags.queue && !mayQueueConversion(from, to)) return false;
+    if (flags.invalidateLvb && valueDirection(from, to) !== "write") return false;
     if (command.listen !== undefined) slot.listens = command.listen;
-    const { use, done } = slot.value.plan(from, to, command.lvb);
+    const { use, done } = flags.invalidateLvb ? slot.value.planInvalidation() : slot.value.plan(from, to, command.lvb);
     slot.conversion = { from, to, done };
-    kernel.ask({ mode: to, value: use, listens: slot.listens });
+    kernel.ask({
+      mode: to,
+      value: use,
+      listens: slot.listens,
+      noQueue: command.try,
+      noQueueBast: flags.notifyHolders,
+      queueConvert: flags.queue,
+      headQueue: flags.headQueue,
+      noOrder: flags.noOrder,
+      deadlock: flags.deadlock,
+    });
     convert(slot.resource, kernel, this.#tell);
     return true;
   }
@@ -165,14 +194,27 @@ export class DlmModel {
     const { kernel } = slot;
     if (!kernel || (slot.state !== "acquiring" && !slot.conversion)) return false;
     this.#outcomes.push(slot.state === "acquiring" ? `${slot.index} gave up` : `${slot.index} convert gave up`);
-    cancel(slot.resource, kernel, this.#tell);
+    this.#cancel(slot, kernel);
     return true;
   }
 
-  #release(slot: Slot, lvb: number | undefined): boolean {
+  // A conversion that may have lost its old mode on the way is taken to NL: the kernel's word on that is gone.
+  #cancel(slot: Slot, kernel: KernelLock): void {
+    const mayBeDemoted = slot.state === "held" && kernel.request.deadlock === "demote";
+    cancel(slot.resource, kernel, this.#tell);
+    if (!mayBeDemoted) return;
+    kernel.ask({ mode: NL, value: { takesPart: false }, listens: slot.listens });
+    slot.mode = NL;
+    slot.demoted = false;
+    slot.altered = false;
+    convert(slot.resource, kernel, this.#tell);
+  }
+
+  #release(slot: Slot, lvb: number | "invalidate" | undefined): boolean {
     if (slot.state !== "held") return false;
     // the API refuses it
-    if (lvb !== undefined && slot.value.atRelease(slot.mode, lvb) === undefined) return false;
+    const refused = slot.conversion && slot.kernel?.request.deadlock === "demote";
+    if (lvb !== undefined && (refused || slot.value.atRelease(slot.mode, lvb) === undefined)) return false;
     this.#giveUpConversion(slot);
     this.#unlock(slot, slot.value.atRelease(slot.mode, lvb));
     this.#outcomes.push(`${slot.index} released`);
@@ -183,11 +225,11 @@ export class DlmModel {
     const { conversion, kernel } = slot;
     slot.listens = false;
     if (!conversion || !kernel) return;
-    if (kernel.queue === "converting") cancel(slot.resource, kernel, this.#tell);
+    if (kernel.queue === "converting") this.#cancel(slot, kernel);
     this.#outcomes.push(`${slot.index} convert released`);
   }
 
-  #unlock(slot: Slot, write: Uint8Array | undefined): void {
+  #unlock(slot: Slot, write: Uint8Array | "invalidate" | undefined): void {
     const { kernel } = slot;
     if (!kernel) return;
     this.#slotOf.delete(kernel);
@@ -197,6 +239,9 @@ export class DlmModel {
 
   // Everything that waits is given up first, in the order in which it was asked for; then all is released.
   #close(handle: number): boolean {
+    // Some requests are granted by the first chance that comes, and the order of releases is nobody's promise.
+    const queued = this.resources.flatMap(({ converting, waiting }) => [...converting, ...waiting]);
+    if (queued.some(({ request: { noOrder, altMode, deadlock } }) => noOrder ?? altMode ?? deadlock)) return false;
     const mine = this.slots.filter((slot) => slot.handle === handle);
     // a notice is due to nobody any more
     for (const slot of mine) slot.listens = false;
@@ -257,6 +302,7 @@ export class DlmModel {
       if (event.status === "granted") {
         slot.state = "held";
         slot.mode = event.mode;
+        slot.altered = event.altered;
         slot.onGrant?.(event.value);
         this.#outcomes.push(`${slot.index} granted`);
         return;
@@ -270,7 +316,8 @@ export class DlmModel {
     if (!conversion) return;
     if (event.status !== "granted") {
       slot.conversion = undefined;
-      if (event.status !== "ECANCEL") this.#outcomes.push(`${slot.index} convert ${event.status}`);
+      if (event.status === "EAGAIN") this.#outcomes.push(`${slot.index} convert busy`);
+      else if (event.status !== "ECANCEL") this.#outcomes.push(`${slot.index} convert ${event.status}`);
       return;
     }
     if (conversion.givenUp && goesDown(conversion.to, conversion.from)) {
@@ -279,6 +326,8 @@ export class DlmModel {
     }
     slot.conversion = undefined;
     slot.mode = event.mode;
+    slot.demoted = event.demoted;
+    slot.altered = event.altered;
     conversion.done(event.value);
     this.#outcomes.push(`${slot.index} converted`);
   }

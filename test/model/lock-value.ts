@@ -39,9 +39,21 @@ export class LockValue {
     };
   }
 
+  /** The same for a conversion that flags the value. */
+  planInvalidation(): { use: ValueUse; done: (delivery: Delivery) => void } {
+    return {
+      use: { takesPart: false, invalidate: true },
+      done: () => {
+        this.#toWrite = undefined;
+        this.valid = false;
+      },
+    };
+  }
+
   /** What a release from `mode` writes. */
-  atRelease(mode: number, given: number | undefined): Uint8Array | undefined {
+  atRelease(mode: number, given: number | "invalidate" | undefined): Uint8Array | "invalidate" | undefined {
     if (!unlockWrites(mode)) return undefined;
+    if (given === "invalidate") return given;
     return given === undefined ? this.#toWrite : block(given);
   }
 }

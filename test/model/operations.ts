@@ -71,8 +71,14 @@ export function cancel(resource: Resource, lock: KernelLock, tell: Tell): void {
 }
 
 /** do_unlock() and its effects. */
-export function unlock(resource: Resource, lock: KernelLock, write: Uint8Array | undefined, tell: Tell): void {
-  writeAtUnlock(resource, lock, write);
+export function unlock(
+  resource: Resource,
+  lock: KernelLock,
+  write: Uint8Array | "invalidate" | undefined,
+  tell: Tell,
+): void {
+  if (write === "invalidate") invalidateAtDrop(resource, lock);
+  else writeAtUnlock(resource, lock, write);
   resource.remove(lock);
   lock.granted = IV;
   complete(lock, "EUNLOCK", tell);

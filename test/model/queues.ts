@@ -4,6 +4,8 @@ import { IV } from "./tables";
 export interface ValueUse {
   readonly takesPart: boolean;
   readonly write?: Uint8Array | undefined;
+  /** Flags the value instead of writing one (IVVALBLK). */
+  readonly invalidate?: boolean | undefined;
 }
 
 /** One request or conversion, with what it asks besides its mode; each is a DLM_LKF_* flag. */

@@ -134,6 +134,7 @@ export class Real {
     const { ls } = this.handle(handleOf(index));
     const name = this.#names[resourceOf(index)] ?? "";
     const options = {
+      ...command.flags,
       mode,
       lvb: lvbOption(command.lvb),
       onBlocking: command.listen ? this.#listener(index, life) : undefined,
@@ -158,11 +159,15 @@ export class Real {
     const { lock, life } = slot;
     if (!lock || lock.released || slot.converting) return false;
     const abort = new AbortController();
-    slot.converting = { abort, mode, tries: false };
+    slot.converting = { abort, mode, tries: command.try ?? false };
     const onBlocking = listen === undefined ? undefined : listen ? this.#listener(index, life) : null;
-    lock.convert(mode, { lvb: lvbOption(command.lvb), onBlocking, signal: abort.signal }).then(
-      () => {
-        if (this.#settle(index, life, "converted")) slot.converting = undefined;
+    const options = { ...command.flags, lvb: lvbOption(command.lvb), onBlocking };
+    const conversion = command.try
+      ? lock.tryConvert(mode, options)
+      : lock.convert(mode, { ...options, signal: abort.signal });
+    conversion.then(
+      (done) => {
+        if (this.#settle(index, life, done ? "converted" : "convert busy")) slot.converting = undefined;
       },
       (error: unknown) => {
         if (this.#settle(index, life, `convert ${words(error)}`)) slot.converting = undefined;
@@ -184,7 +189,8 @@ export class Real {
     const { lock, life } = slot;
     if (!lock || lock.released) return false;
     if (lvb !== undefined && !["PW", "EX"].includes(lock.mode)) return false;
-    lock.release(lvb === undefined ? undefined : { lvb: Uint8Array.of(lvb) }).then(
+    const options = typeof lvb === "number" ? { lvb: Uint8Array.of(lvb) } : { invalidateLvb: lvb === "invalidate" };
+    lock.release(options).then(
       () => {
         if (this.#settle(index, life, "released")) slot.lock = undefined;
       },

@@ -40,4 +40,4 @@ async function simplify<T extends object>(
 }
 
 // Fields of a command that mean nothing when they are not there.
-const OPTIONAL = ["lvb", "listen", "try", "pause"];
+const OPTIONAL = ["lvb", "listen", "flags", "try"];

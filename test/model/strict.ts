@@ -92,13 +92,15 @@ class StrictRun {
       if (wanted !== seen) differences.push(`${what}: model ${String(wanted)}, real ${String(seen)}`);
     };
     const hex = (bytes: Uint8Array | undefined): string | undefined => bytes && Buffer.from(bytes).toString("hex");
-    for (const { index, state, mode, value, kernel, resource } of this.#model.slots) {
+    for (const { index, state, mode, value, kernel, resource, demoted, altered } of this.#model.slots) {
       const { lock } = this.#real.slot(index);
       compare(`slot ${index} held`, state === "held", lock !== undefined);
       if (state !== "held" || !lock) continue;
       compare(`slot ${index} mode`, modeName(mode), lock.mode);
       compare(`slot ${index} id`, kernel?.id, lock.id);
       compare(`slot ${index} resource`, resource.name, lock.resource);
+      compare(`slot ${index} demoted`, demoted, lock.demoted);
+      compare(`slot ${index} altMode`, altered, lock.altMode);
       compare(`slot ${index} released`, false, lock.released);
       compare(`slot ${index} lvb`, hex(value.bytes), hex(lock.lvb));
       compare(`slot ${index} lvbValid`, value.valid, lock.lvbValid);
@@ -136,7 +138,7 @@ export async function runStrict(
   const run = new StrictRun(bench, real, model, patience);
   const done: Command[] = [];
   try {
-    const end = real.handles.map((_, handle) => ({ do: "close" as const, handle }));
+    const end = (["close", "drop"] as const).flatMap((how) => real.handles.map((_, handle) => ({ do: how, handle })));
     for (const command of [...commands, ...end]) {
       done.push(command);
       await run.step(command, tally);

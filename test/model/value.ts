@@ -10,7 +10,11 @@ export function exchangeValue(
   resource: Resource,
   lock: KernelLock,
 ): { bytes: Uint8Array | undefined; invalid: boolean } | undefined {
-  const { takesPart, write } = lock.request.value;
+  const { takesPart, write, invalidate } = lock.request.value;
+  if (invalidate) {
+    resource.invalid = true;
+    return { bytes: undefined, invalid: true };
+  }
   if (!takesPart) return undefined;
   switch (valueDirection(lock.granted, lock.requested)) {
     case "read":

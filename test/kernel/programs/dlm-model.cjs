@@ -12,8 +12,9 @@ const [name, plan] = process.argv.slice(2);
 const addon = native();
 const openLockspace = addon.openLockspace.bind(addon);
 let device;
-addon.openLockspace = (lockspace, create, callback) => {
-  openLockspace(lockspace, create, (failure, opened) => {
+addon.openLockspace = (...args) => {
+  const callback = args.pop();
+  openLockspace(...args, (failure, opened) => {
     device = opened;
     callback(failure, opened);
   });
