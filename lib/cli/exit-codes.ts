@@ -2,8 +2,11 @@
 
 export const OK = 0;
 export const USAGE = 64;
+export const UNAVAILABLE = 69;
 export const INTERNAL = 70;
+export const OS_ERROR = 71;
 export const IO_ERROR = 74;
+export const NO_PERMISSION = 77;
 export const LAB_FAILED = 125;
 
 /** What a shell reports of a program that a signal ended, or whose reader went away. */
