@@ -42,15 +42,16 @@ export class Configuration {
     if (!tree.exists(CLUSTER)) tree.make(CLUSTER);
     if (this.name() !== CLUSTER_NAME) tree.write(`${CLUSTER}/cluster_name`, CLUSTER_NAME);
     if (!tree.exists(COMM)) tree.make(COMM);
-    // the address goes to the node of that id, so the id comes first
-    if (tree.read(`${COMM}/nodeid`) !== "1") tree.write(`${COMM}/nodeid`, "1");
-    if (!tree.read(`${COMM}/addr_list`)) tree.write(`${COMM}/addr`, loopback());
+    this.#giveAddress();
     if (tree.read(`${COMM}/local`) !== "1") tree.write(`${COMM}/local`, "1");
   }
 
   /** From here on no lockspace can be created. Only when there is none: newer kernels look at it without a check. */
   withdrawNode(): void {
-    if (this.#tree.exists(COMM)) this.#tree.remove(COMM);
+    if (!this.#tree.exists(COMM)) return;
+    // newer kernels log a warning when a node goes that never had one (lowcomms.c, dlm_lowcomms_close())
+    this.#giveAddress();
+    this.#tree.remove(COMM);
   }
 
   clear(): void {
@@ -83,6 +84,13 @@ export class Configuration {
     const space = `${SPACES}/${lockspace}`;
     if (tree.exists(`${space}/nodes/1`)) tree.remove(`${space}/nodes/1`);
     if (tree.exists(space)) tree.remove(space);
+  }
+
+  #giveAddress(): void {
+    const tree = this.#tree;
+    // the address goes to the node of that id, so the id comes first
+    if (tree.read(`${COMM}/nodeid`) !== "1") tree.write(`${COMM}/nodeid`, "1");
+    if (!tree.read(`${COMM}/addr_list`)) tree.write(`${COMM}/addr`, loopback());
   }
 }
 

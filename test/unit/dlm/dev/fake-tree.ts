@@ -33,6 +33,7 @@ export class FakeTree implements Tree {
     const text = typeof value === "string" ? value : Buffer.from(value).toString("hex");
     this.done.push(`${short(path)} = ${JSON.stringify(text)}`);
     this.values.set(path, text);
+    if (path.endsWith("/addr")) this.values.set(`${path}_list`, "AF_INET\t127.0.0.1\n");
   }
 
   list(path: string): string[] {
