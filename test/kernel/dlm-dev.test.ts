@@ -209,9 +209,9 @@ describe("clusterlock dev", function () {
     await refuses("devUp", /this machine is a cluster node: dlm_controld \(process \d+\)/);
     await sh("kill $(pgrep -x dlm_controld)");
     await isClean();
-    await sh("modprobe dlm && mkdir -p /sys/kernel/config/dlm/cluster/comms/7");
-    await refuses("devUp", /configured already, as a node of cluster ""/);
-    await sh("rmdir /sys/kernel/config/dlm/cluster/comms/7 /sys/kernel/config/dlm/cluster && modprobe -r dlm");
+    await sh("modprobe dlm && cd /sys/kernel/config/dlm && mkdir cluster && printf lab >cluster/cluster_name");
+    await refuses("devUp", /configured already, as a node of cluster "lab"/);
+    await sh("rmdir /sys/kernel/config/dlm/cluster && modprobe -r dlm");
     const user = await suite.run(1, "setpriv", "--reuid=65534", "--clear-groups", process.execPath, CLI, "dev", "up");
     assert.equal(user.code, 77, user.stderr);
     assert.match(user.stderr, /needs root/);
