@@ -11,7 +11,8 @@
 namespace clusterlock::dlm {
 namespace {
 
-constexpr int kSegments = 64;
+constexpr size_t kSegments = 64;
+constexpr size_t kUnasked = 2;  // notices come without a request
 
 }  // namespace
 
@@ -52,6 +53,7 @@ int Channel::local_fd() const {
 
 void Channel::Submit(const Op* ops, size_t count) {
   for (size_t i = 0; i < count; ++i) {
+    if (ops[i].kind <= OpKind::kUnlock) ++expected_;
     if ((ops[i].flags & DLM_LKF_VALBLK) != 0) state_->value_blocks = true;
   }
   state_->queue.Push(ops, count);
@@ -71,13 +73,14 @@ size_t Channel::ReadKernel(Event* out, size_t capacity, int* error) {
   const size_t segment = state_->value_blocks ? kResultLvbSize : kResultSize;
   std::array<uint8_t, kSegments * kResultLvbSize> buffer;
   std::array<iovec, kSegments> segments;
-  for (size_t i = 0; i < segments.size(); ++i) segments[i] = {buffer.data() + i * segment, segment};
 
   *error = 0;
   size_t count = 0;
   while (count < capacity) {
-    const int wanted = static_cast<int>(std::min<size_t>(kSegments, capacity - count));
-    const ssize_t size = state_->device.ops().Readv(state_->poll_fd, segments.data(), wanted);
+    // The kernel copies the list of segments in, and finds room for a long one first: ask for what may be there.
+    const size_t wanted = std::min({size_t{kSegments}, capacity - count, expected_ + kUnasked});
+    for (size_t i = 0; i < wanted; ++i) segments[i] = {buffer.data() + i * segment, segment};
+    const ssize_t size = state_->device.ops().Readv(state_->poll_fd, segments.data(), static_cast<int>(wanted));
     if (size == -EINTR) continue;
     if (size <= 0) {
       if (size != -EAGAIN) *error = size == 0 ? EIO : static_cast<int>(-size);
@@ -92,14 +95,19 @@ size_t Channel::ReadKernel(Event* out, size_t capacity, int* error) {
       out[count].kind = result->bast ? EventKind::kBast : EventKind::kCast;
       out[count].error = 0;
       out[count].result = *result;
+      if (!result->bast && expected_ > 0) --expected_;
       ++count;
     }
+    // A segment left empty, where nothing else ends a call, means that there is nothing more.
+    if (segment == kResultSize && static_cast<size_t>(size) < wanted * segment) break;
   }
   return count;
 }
 
 size_t Channel::ReadLocal(Event* out, size_t capacity, bool* closed) {
-  return state_->events.Take(out, capacity, closed);
+  const size_t count = state_->events.Take(out, capacity, closed);
+  expected_ -= std::min(expected_, count);
+  return count;
 }
 
 }  // namespace clusterlock::dlm

@@ -59,6 +59,7 @@ class Channel {
  private:
   struct State;
   const std::shared_ptr<State> state_;
+  size_t expected_ = 0;  // about how many results the kernel owes: a guess at how much to read at once
   bool closed_ = false;
 };
 

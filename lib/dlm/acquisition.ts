@@ -8,6 +8,7 @@ import { Lkb } from "./lkb";
 import { Lock, type OnBlocking } from "./lock";
 import { OP } from "./request-buffer";
 import { grantedMode } from "./request-flags";
+import type { Rostered } from "./roster";
 import { ValueBlock } from "./value";
 import type { LvbOption } from "./lvb";
 
@@ -23,6 +24,7 @@ export interface Request {
   noQueue: boolean;
   /** LKF_* but those of the value block and those kept. */
   flags: number;
+  /** LKF.persistent, LKF.noDlckBlk: sent again with each conversion, since only the last operation's count. */
   kept: number;
   xid: { low: number; high: number };
   lvb: LvbOption | undefined;
@@ -42,7 +44,8 @@ export interface Acquirer {
 }
 
 /** One request for a lock, from its submission to its end: a grant, a refusal, an error, or giving it up. */
-export class Acquisition {
+export class Acquisition implements Rostered {
+  place = -1;
   readonly #acquirer: Acquirer;
   readonly #request: Request;
   readonly #resolve: (lock: Lock | null) => void;
@@ -129,30 +132,20 @@ export class Acquisition {
   }
 
   #granted({ lkid, flags }: Completion): void {
-    const { resource, mode, kept, xid, onBlocking, flags: asked } = this.#request;
-    if (this.#givenUp) this.#value.forget();
-    const lock = new Lock({
-      channel: this.#acquirer.channel,
-      lkb: this.#lkb,
-      lkid,
-      lockspace: this.#acquirer.name,
-      resource,
-      mode: grantedMode(mode, asked, (flags & SBF.altMode) !== 0),
-      value: this.#value,
-      kept,
-      xid,
-      flags,
-      onBlocking: this.#givenUp ? undefined : onBlocking,
-      onReleased: this.#acquirer.onReleased,
-    });
-    this.#acquirer.onGranted(lock);
+    const acquirer = this.#acquirer;
+    const request = this.#request;
+    const mode = grantedMode(request.mode, request.flags, (flags & SBF.altMode) !== 0);
+    const lock = new Lock({ acquirer, request, lkb: this.#lkb, lkid, value: this.#value }, mode, flags);
+    acquirer.onGranted(lock);
     if (!this.#givenUp) {
-      this.#acquirer.onSettled(this);
+      if (request.onBlocking) lock.listen(request.onBlocking);
+      acquirer.onSettled(this);
       this.#resolve(lock);
       return;
     }
+    this.#value.forget();
     const settled = (): void => {
-      this.#acquirer.onSettled(this);
+      acquirer.onSettled(this);
     };
     // A given-up grant that cannot be released has nobody to tell; its handle's close ends it.
     lock.release().then(settled, settled);

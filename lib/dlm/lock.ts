@@ -2,7 +2,8 @@ import { DlmError, LockStateError, invalidType, invalidValue } from "../errors";
 import { LOCK_MODES, type LockMode, compatible, isDownConversion, modeNumber } from "../modes";
 
 import { onAbort } from "./aborts";
-import { type Channel, type Completion, ECANCEL, EUNLOCK } from "./channel";
+import type { Acquirer, Request } from "./acquisition";
+import { type Completion, ECANCEL, EUNLOCK } from "./channel";
 import { LKF, SBF } from "./flags";
 import type { Lkb } from "./lkb";
 import type { ConvertOptions, OnBlocking, ReleaseOptions, TryConvertOptions } from "./lock-options";
@@ -10,6 +11,7 @@ import { checkLvbOption, unlockWrites } from "./lvb";
 import { type Options, checkFlag, checkListener, checkMode, checkObject, checkSignal, checkValueWish } from "./options";
 import { OP, type Submission } from "./request-buffer";
 import { type DeadlockAction, checkQueueable, conversionFlags, keptFlags } from "./request-flags";
+import type { Rostered } from "./roster";
 import { Turns } from "./turns";
 import type { ValueBlock, ValuePart, ValueWish } from "./value";
 
@@ -24,20 +26,11 @@ export type LockState = "granted" | "converting" | "releasing" | "released" | "l
 
 /** What a lock is made of; see Lockspace.lock(). */
 export interface Grant {
-  channel: Channel;
+  acquirer: Acquirer;
+  request: Request;
   lkb: Lkb;
   lkid: number;
-  lockspace: string;
-  resource: string;
-  mode: LockMode;
   value: ValueBlock;
-  /** LKF.persistent, LKF.noDlckBlk: sent again with each conversion, since only the last operation's count. */
-  kept: number;
-  xid: { low: number; high: number };
-  /** DLM_SBF_* of the grant. */
-  flags: number;
-  onBlocking: OnBlocking | undefined;
-  onReleased: (lock: Lock) => void;
 }
 
 /** A checked conversion. */
@@ -63,7 +56,9 @@ interface Waiter {
  * One lock, held. The object is the hold: it lasts until `release()`, the end of an `await using` block, the close of
  * its lockspace handle or the end of the process, whichever comes first.
  */
-export class Lock implements AsyncDisposable {
+export class Lock implements AsyncDisposable, Rostered {
+  /** @internal */
+  place = -1;
   readonly #grant: Grant;
   readonly #turns = new Turns();
   #mode: LockMode;
@@ -80,23 +75,22 @@ export class Lock implements AsyncDisposable {
   // Fails the conversion in flight, whatever the kernel still says.
   #abandon: ((error: unknown) => void) | undefined;
 
-  /** @internal Locks come from {@link Lockspace.lock}. */
-  constructor(grant: Grant) {
+  /** @internal Locks come from {@link Lockspace.lock}. `flags`: DLM_SBF_* of the grant. */
+  constructor(grant: Grant, mode: LockMode, flags: number) {
     this.#grant = grant;
-    this.#mode = grant.mode;
-    this.#flags = grant.flags;
-    this.#kept = grant.kept;
-    if (grant.onBlocking) this.#listen(grant.onBlocking);
+    this.#mode = mode;
+    this.#flags = flags;
+    this.#kept = grant.request.kept;
   }
 
   /** The resource's name; bytes that are no UTF-8 show as U+FFFD. */
   get resource(): string {
-    return this.#grant.resource;
+    return this.#grant.request.resource;
   }
 
   /** The name of its lockspace. */
   get lockspace(): string {
-    return this.#grant.lockspace;
+    return this.#grant.acquirer.name;
   }
 
   /** The kernel's id of this lock on this node, 1 to 2^32-1. */
@@ -247,7 +241,7 @@ export class Lock implements AsyncDisposable {
     const waits = !wish.noQueue && !isDownConversion(from, mode);
     const canGoBack = waits && isDownConversion(mode, from);
     // The kernel takes over a conversion's listener and flags even if the conversion then fails (dlm_user_convert()).
-    if (wish.onBlocking !== undefined) this.#listen(wish.onBlocking ?? undefined);
+    if (wish.onBlocking !== undefined) this.listen(wish.onBlocking ?? undefined);
     if (wish.persistent !== undefined) {
       this.#kept = wish.persistent ? this.#kept | LKF.persistent : this.#kept & ~LKF.persistent;
     }
@@ -280,7 +274,7 @@ export class Lock implements AsyncDisposable {
   }
 
   #conversion(mode: LockMode, flags: number, lvb: Uint8Array | undefined): Submission {
-    const { low, high } = this.#grant.xid;
+    const { low, high } = this.#grant.request.xid;
     return {
       kind: OP.convert,
       mode: modeNumber(mode),
@@ -381,7 +375,7 @@ export class Lock implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       this.#interrupt?.(this.#releasedError());
       this.#turns.enter(() => {
-        if (this.#onBlocking) this.#listen(undefined);
+        if (this.#onBlocking) this.listen(undefined);
         // A conversion that was under way may have gone below the modes that write.
         const late = (lvb !== undefined || invalidate) && !unlockWrites(this.#mode);
         this.#unlock(late ? undefined : lvb, invalidate && !late, (error) => {
@@ -401,7 +395,7 @@ export class Lock implements AsyncDisposable {
       const plan = this.#grant.value.planRelease(this.#mode, lvb, invalidate);
       // An unlock by force takes no detour for the value: what it would inherit is made invalid rather than written.
       const flags = plan.prepare ? LKF.ivValBlk : plan.flags;
-      if (this.#onBlocking) this.#listen(undefined);
+      if (this.#onBlocking) this.listen(undefined);
       const submission = { kind: OP.unlock, flags: flags | LKF.forceUnlock, lvb: plan.lvb };
       this.#grant.lkb.force(submission, (completion) => {
         this.#unlocked(completion, (error) => {
@@ -455,7 +449,7 @@ export class Lock implements AsyncDisposable {
     if (this.#gone) return;
     this.#gone = true;
     this.#grant.lkb.free();
-    this.#grant.onReleased(this);
+    this.#grant.acquirer.onReleased(this);
   }
 
   /** @internal The handle has lost its lockspace. */
@@ -463,14 +457,14 @@ export class Lock implements AsyncDisposable {
     if (this.#lost || this.#gone) return;
     this.#lost = reason;
     this.#abandon?.(reason);
-    if (this.#onBlocking) this.#listen(undefined);
+    if (this.#onBlocking) this.listen(undefined);
     this.#lossSignal?.abort(reason);
   }
 
   /** @internal Part of a drop of all locks: `dropped` says when, and whether the kernel did it. */
   leaveTo(dropped: Promise<boolean>): Promise<void> {
     if (this.#releasing) return this.#releasing;
-    if (this.#onBlocking) this.#listen(undefined);
+    if (this.#onBlocking) this.listen(undefined);
     this.#releasing = dropped.then((done) => {
       if (!done) {
         this.#releasing = undefined;
@@ -483,8 +477,10 @@ export class Lock implements AsyncDisposable {
     return this.#releasing;
   }
 
-  #listen(listener: OnBlocking | undefined): void {
-    const { channel, lkb } = this.#grant;
+  /** @internal */
+  listen(listener: OnBlocking | undefined): void {
+    const { lkb } = this.#grant;
+    const { channel } = this.#grant.acquirer;
     if ((listener === undefined) !== (this.#onBlocking === undefined)) channel.listen(listener ? 1 : -1);
     this.#onBlocking = listener;
     lkb.onBlockingMode =
@@ -515,7 +511,8 @@ export class Lock implements AsyncDisposable {
   }
 
   #failure(syscall: string, completion: Completion): DlmError {
-    const { lockspace, resource, lkid } = this.#grant;
+    const { lkid } = this.#grant;
+    const { lockspace, resource } = this;
     return new DlmError({ errno: completion.status, syscall, lockspace, resource, lkid });
   }
 }

@@ -26,6 +26,7 @@ import {
 } from "./options";
 import { OP } from "./request-buffer";
 import { keptFlags, requestFlags } from "./request-flags";
+import { Roster } from "./roster";
 import { readMembers } from "./watch/members";
 import { Watch } from "./watch/watch";
 
@@ -47,9 +48,9 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
   readonly #channel: Channel;
   readonly #watch: Watch;
   readonly #acquirer: Acquirer;
-  readonly #locks = new Set<Lock>();
+  readonly #locks = new Roster<Lock>();
   // Requests that the kernel may still grant, including those that were given up.
-  readonly #unsettled = new Set<Acquisition>();
+  readonly #unsettled = new Roster<Acquisition>();
   #onAllSettled: (() => void) | undefined;
   #closing: Promise<void> | undefined;
   #lost: LockStateError | undefined;
@@ -66,8 +67,12 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
     this.#acquirer = {
       name,
       channel,
-      onGranted: (lock) => this.#locks.add(lock),
-      onReleased: (lock) => this.#locks.delete(lock),
+      onGranted: (lock) => {
+        this.#locks.add(lock);
+      },
+      onReleased: (lock) => {
+        this.#locks.delete(lock);
+      },
       onSettled: (acquisition) => {
         this.#unsettled.delete(acquisition);
         if (this.#unsettled.size === 0) this.#onAllSettled?.();

@@ -14,11 +14,12 @@ export function checkMode(mode: unknown, name: string): LockMode {
   throw invalidValue(name, `is '${mode}', which is no lock mode; one of ${LOCK_MODES.join(", ")} is`);
 }
 
-const NONE: Options = {};
+/** Stands for every object of options without any: nothing in it needs looking at. */
+export const NO_OPTIONS: Options = {};
 
 /** @throws TypeError */
 export function checkObject(options: unknown): Options {
-  if (options === undefined) return NONE;
+  if (options === undefined) return NO_OPTIONS;
   if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
   return options as Options;
 }

@@ -34,7 +34,7 @@ export interface Submission {
 }
 
 // csrc/napi/channel_wrap.cc: twelve 32-bit fields, the value block, the resource's name.
-const REQUEST = { size: 144, words: 36, lvb: 48, lvbSize: 32, name: 80, count: 256 } as const;
+const REQUEST = { size: 144, words: 36, doubles: 18, lvb: 48, name: 80, count: 256 } as const;
 
 /**
  * Gathers what one turn of the event loop submits and sends it in one go: one crossing into native code, and one
@@ -43,6 +43,7 @@ const REQUEST = { size: 144, words: 36, lvb: 48, lvbSize: 32, name: 80, count: 2
 export class RequestBuffer {
   readonly bytes: ArrayBuffer = new ArrayBuffer(REQUEST.size * REQUEST.count);
   readonly #words = new Uint32Array(this.bytes);
+  readonly #doubles = new Float64Array(this.bytes);
   readonly #octets = new Uint8Array(this.bytes);
   readonly #send: (count: number) => void;
   readonly #flushLater = (): void => {
@@ -71,13 +72,22 @@ export class RequestBuffer {
     words[at + 9] = op.xidHigh ?? 0;
     words[at + 10] = op.nodeid ?? 0;
     words[at + 11] = op.pid ?? 0;
-    if (lvb) this.#octets.set(lvb, start + REQUEST.lvb);
-    else this.#octets.fill(0, start + REQUEST.lvb, start + REQUEST.lvb + REQUEST.lvbSize);
-    if (name) this.#octets.set(name, start + REQUEST.name);
+    const octets = this.#octets;
+    if (lvb) octets.set(lvb, start + REQUEST.lvb);
+    else this.#clearLvb(this.#count * REQUEST.doubles + REQUEST.lvb / 8);
+    if (name) for (let i = 0; i < name.length; i++) octets[start + REQUEST.name + i] = name[i] ?? 0;
     this.#count++;
     if (this.#count === REQUEST.count) this.flush();
     // when all promises that the current events have settled have been followed up
     else if (this.#count === 1) process.nextTick(this.#flushLater);
+  }
+
+  #clearLvb(at: number): void {
+    const doubles = this.#doubles;
+    doubles[at] = 0;
+    doubles[at + 1] = 0;
+    doubles[at + 2] = 0;
+    doubles[at + 3] = 0;
   }
 
   flush(): void {

@@ -5,7 +5,7 @@ import { invalidType, invalidValue } from "../errors";
 import { type LockMode, modeNumber } from "../modes";
 
 import { LKF } from "./flags";
-import { type Options, checkFlag } from "./options";
+import { NO_OPTIONS, type Options, checkFlag } from "./options";
 
 /** What a conversion does when it and another wait for each other. */
 export type DeadlockAction = "fail" | "demote" | "wait";
@@ -34,11 +34,13 @@ function when(options: Options, name: string, flag: number): number {
 
 /** Flags that stay with a lock through its conversions, unless one drops them. */
 export function keptFlags(options: Options): number {
+  if (options === NO_OPTIONS) return 0;
   return when(options, "persistent", LKF.persistent) | when(options, "noDeadlockBlock", LKF.noDlckBlk);
 }
 
 /** Flags of a new request. @throws TypeError, RangeError */
 export function requestFlags(options: Options, mode: LockMode, noQueue: boolean): number {
+  if (options === NO_OPTIONS) return noQueue ? LKF.noQueue : 0;
   const expedite = when(options, "expedite", LKF.expedite);
   if (expedite !== 0 && mode !== "NL") throw invalidValue("options.expedite", `is for mode NL, not for ${mode}`);
   if (expedite !== 0 && noQueue) throw invalidValue("options.expedite", "needs no tryLock: it never waits");

@@ -3,7 +3,7 @@ import { onAbort } from "./aborts";
 /** Lets one user in at a time, in the order they came. */
 export class Turns {
   #busy = false;
-  readonly #queue: (() => void)[] = [];
+  #queue: (() => void)[] | undefined;
 
   /**
    * Calls `start` when it is the caller's turn: at once if nobody else is in. Who was let in says so by `leave()`. With
@@ -15,8 +15,9 @@ export class Turns {
       start();
       return;
     }
+    const queue = (this.#queue ??= []);
     if (!signal) {
-      this.#queue.push(start);
+      queue.push(start);
       return;
     }
     const entry = (): void => {
@@ -24,14 +25,14 @@ export class Turns {
       start();
     };
     const removeListener = onAbort(signal, () => {
-      this.#queue.splice(this.#queue.indexOf(entry), 1);
+      queue.splice(queue.indexOf(entry), 1);
       giveUp?.(signal.reason);
     });
-    this.#queue.push(entry);
+    queue.push(entry);
   }
 
   leave(): void {
-    const next = this.#queue.shift();
+    const next = this.#queue?.shift();
     if (next) next();
     else this.#busy = false;
   }

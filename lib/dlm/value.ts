@@ -30,6 +30,11 @@ export interface ValueWish {
   invalidate: boolean;
 }
 
+const nothing = (): void => undefined;
+/** No part in it, before or after. */
+const NO_PART: ValuePart = { flags: 0, lvb: undefined, done: nothing, failed: nothing };
+const PLAIN_RELEASE: ReleasePlan = { prepare: undefined, flags: 0, lvb: undefined };
+
 /**
  * What one lock knows of its resource's value block, and what it wants written.
  *
@@ -55,6 +60,7 @@ export class ValueBlock {
    * @throws RangeError when an invalidation is wanted of a conversion that does not write
    */
   plan(from: LockMode | undefined, to: LockMode, { lvb, invalidate }: ValueWish): ValuePart {
+    if (lvb === undefined && !invalidate && !this.#takesPart && this.#inherited === 0) return NO_PART;
     const direction = lvbDirection(from, to);
     if (invalidate) return this.#planInvalidation(from, direction);
     const takesPart = lvb === undefined ? this.#takesPart : lvb !== false;
@@ -145,13 +151,13 @@ export class ValueBlock {
 
   /** What a release from `mode` has to do, in order. */
   planRelease(mode: LockMode, value: Uint8Array | undefined, invalidate: boolean): ReleasePlan {
-    if (!unlockWrites(mode)) return { prepare: undefined, flags: 0, lvb: undefined };
+    if (!unlockWrites(mode)) return PLAIN_RELEASE;
     if (invalidate) return { prepare: undefined, flags: LKF.ivValBlk, lvb: undefined };
     const lvb = value ?? this.#toWrite;
     if (lvb) {
       const clean = this.#hasBuffer && (this.#inherited & LKF.ivValBlk) === 0;
       return { prepare: clean ? undefined : "store", flags: LKF.valBlk, lvb };
     }
-    return { prepare: this.#inherited === 0 ? undefined : "drop", flags: 0, lvb: undefined };
+    return this.#inherited === 0 ? PLAIN_RELEASE : { prepare: "drop", flags: 0, lvb: undefined };
   }
 }
