@@ -198,7 +198,12 @@ Failure RemoveLockspace(sys::FileOps& ops, const std::string& name, bool force) 
   // Lockspaces of the kernel's own users (GFS2, OCFS2) have no device and carry minor 0: a removal of minor 0 would
   // hit one of those.
   if (!minor_number || *minor_number == 0) return {ENOENT, "dlm_remove_lockspace", path};
-  const sys::Holders holders = ops.HoldersOf("dlm_" + name);
+  sys::Holders holders = ops.HoldersOf("dlm_" + name);
+  // A process that is being started still has all descriptors of the one that starts it.
+  for (int tries = 0; tries < 5 && !holders.pids.empty(); ++tries) {
+    std::this_thread::sleep_for(kPause);
+    holders = ops.HoldersOf("dlm_" + name);
+  }
   if (!holders.pids.empty()) return {EBUSY, "dlm_remove_lockspace", path, holders.pids};
   if (holders.error != 0) return {holders.error, "readlink", "/proc"};
   const OpenedDevice control = OpenDevice(ops, "dlm-control");

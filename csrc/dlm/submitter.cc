@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <thread>
 
 namespace clusterlock::dlm {
 namespace {
@@ -13,17 +12,6 @@ namespace {
 using std::chrono::microseconds;
 constexpr microseconds kFirstRetry{200};
 constexpr microseconds kLongestRetry{20'000};
-
-// About as long as one request takes.
-constexpr int kLinger = 1000;
-
-void Relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 bool SameLock(Cookie a, Cookie b) {
   return a.slot == b.slot && a.generation == b.generation;
@@ -55,7 +43,6 @@ void SubmitQueue::Push(const Op* ops, size_t count) {
   {
     const std::lock_guard lock(mutex_);
     waiting_.insert(waiting_.end(), ops, ops + count);
-    has_work_.store(true, std::memory_order_release);
     sleeps = asleep_;
   }
   if (sleeps) wake_.notify_one();
@@ -65,21 +52,11 @@ void SubmitQueue::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
-    has_work_.store(true, std::memory_order_release);
   }
   wake_.notify_one();
 }
 
-// The answer to what was just submitted often brings the next request: to be there when it comes saves a sleep, a
-// wake-up and the time between them. Bounded, and not where the one who would bring it waits for this very CPU.
-void SubmitQueue::Linger() const {
-  static const bool alone = std::thread::hardware_concurrency() <= 1;
-  if (alone) return;
-  for (int i = 0; i < kLinger && !has_work_.load(std::memory_order_acquire); ++i) Relax();
-}
-
 bool SubmitQueue::Take(std::vector<Op>* out, const std::chrono::steady_clock::time_point* until) {
-  if (until == nullptr && !out->empty()) Linger();
   out->clear();
   std::unique_lock lock(mutex_);
   const auto ready = [this] { return stopped_ || !waiting_.empty(); };
@@ -90,7 +67,6 @@ bool SubmitQueue::Take(std::vector<Op>* out, const std::chrono::steady_clock::ti
     wake_.wait(lock, ready);
   }
   asleep_ = false;
-  has_work_.store(stopped_, std::memory_order_relaxed);
   out->swap(waiting_);
   return !(stopped_ && out->empty());
 }

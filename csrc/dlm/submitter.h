@@ -1,7 +1,6 @@
 // The writing half of a channel: the queue between the loop's thread and the submitter, and the submitter's own state.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -25,14 +24,11 @@ class SubmitQueue {
   bool Take(std::vector<Op>* out, const std::chrono::steady_clock::time_point* until);
 
  private:
-  void Linger() const;
-
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Op> waiting_;
   bool stopped_ = false;
   bool asleep_ = false;
-  std::atomic<bool> has_work_{false};
 };
 
 // What the submitter has to say to the loop.

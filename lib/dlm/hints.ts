@@ -26,7 +26,7 @@ function hint(failure: NativeFailure & { exclusive?: boolean }, code: string): s
     case "EPERM":
       return "creating and removing lockspaces needs CAP_SYS_ADMIN";
     case "ENOTCONN":
-      return "this node has no cluster address yet: is dlm_controld running?";
+      return "this node has no cluster address yet: is dlm_controld running? (for development: clusterlock dev up)";
     case "EUNATCH":
       return "dlm_controld has gone away: this node cannot join anything until it is back";
     case "EEXIST":
