@@ -80,9 +80,9 @@ class Search<T extends object> {
         }
       };
       sequence = await reduce(sequence, fails, () => Date.now() > end);
-    }
+    } else sequence = [];
     return [
-      `${way}, after ${this.#tally.steps} steps: repeated by CLUSTERLOCK_SEED=${seed} CLUSTERLOCK_PATH=${counterexamplePath ?? ""}`,
+      `${way}, after ${this.#tally.steps} steps: repeated by CLUSTERLOCK_SEED=${seed} CLUSTERLOCK_PATH=${way}@${counterexamplePath ?? ""}`,
       ...sequence.map((one) => JSON.stringify(one)),
       last instanceof Error ? (last instanceof Divergence ? last.message : last.stack) : String(last),
     ].join("\n");
