@@ -24,11 +24,13 @@ export const burst: fc.Arbitrary<Burst> = fc.array(
 class Causes {
   readonly #aborted = new Set<number>();
   readonly #released = new Set<number>();
+  readonly #converted = new Set<number>();
   readonly #ended = new Set<number>();
 
   note(one: Command): void {
     if (one.do === "abort") this.#aborted.add(one.slot);
     else if (one.do === "release") this.#released.add(one.slot);
+    else if (one.do === "convert") this.#converted.add(one.slot);
     else if (one.do === "close") this.#ended.add(one.handle);
   }
 
@@ -45,6 +47,8 @@ class Causes {
         return ended;
       case "convert released":
         return ended || this.#released.has(slot);
+      case "release ERR_INVALID_ARG_VALUE":
+        return this.#converted.has(slot);
       case "granted":
       case "busy":
       case "converted":

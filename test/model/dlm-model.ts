@@ -136,6 +136,8 @@ export class DlmModel {
   #lock(slot: Slot, command: Command & { do: "lock" }): boolean {
     const { flags = {} } = command;
     const { altMode, expedite } = flags;
+    // the API refuses what means nothing
+    if (command.try ? (flags.headQueue ?? expedite) : flags.notifyHolders) return false;
     if (slot.state !== "free" || altMode === command.mode || (expedite && command.mode !== "NL")) return false;
     const mode = modeNumber(command.mode);
     const { use, done } = slot.value.plan(IV, mode, command.lvb);
@@ -170,6 +172,8 @@ export class DlmModel {
     const from = slot.mode;
     const to = modeNumber(command.mode);
     const { flags = {} } = command;
+    // the API refuses what means nothing
+    if (command.try ? (flags.headQueue ?? flags.deadlock) : flags.notifyHolders) return false;
     if (flags.queue && !mayQueueConversion(from, to)) return false;
     if (flags.invalidateLvb && valueDirection(from, to) !== "write") return false;
     if (command.listen !== undefined) slot.listens = command.listen;

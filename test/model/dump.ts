@@ -40,7 +40,8 @@ export function parseDump(text: string): Map<string, DumpedResource> {
   let current: Draft | undefined;
   for (const line of text.split("\n")) {
     const words = line.split(" ");
-    if (words[0] === "rsb") {
+    // newer kernels begin with the names of the columns
+    if (words[0] === "rsb" && words[1] !== "ptr") {
       current = readResource(words);
       resources.set(current.name, current);
     } else if (words[0] === "lvb" && current) {

@@ -30,6 +30,8 @@ const PATIENCE = { first: 10_000, later: 500 };
 const REDUCE_LIMIT = 90_000;
 // About a third of the commands of a strict sequence has a meaning in its turn.
 const LENGTH = { strict: 600, burst: 20 };
+// Fewer steps than a sequence has ever come to: as many sequences as this makes necessary are drawn.
+const STEPS_AT_LEAST = { strict: 120, burst: 25 };
 
 type Run<T> = (bench: Bench, name: string, sequence: readonly T[], tally: Tally, patience: number) => Promise<void>;
 
@@ -53,8 +55,9 @@ class Search<T extends object> {
     const property = fc.asyncProperty(sequences, async (sequence) => {
       if (this.#tally.steps < steps) await this.#try(sequence, this.#tally, PATIENCE.first);
     });
+    const numRuns = Math.ceil(steps / STEPS_AT_LEAST[way]);
     const from = path === undefined ? {} : { path };
-    const result = await fc.check(property, { seed, numRuns: steps, endOnFailure: true, ...from });
+    const result = await fc.check(property, { seed, numRuns, endOnFailure: true, ...from });
     const report = { ...this.#tally, ms: Date.now() - began };
     return result.failed ? { ...report, failure: await this.#explain(result) } : report;
   }

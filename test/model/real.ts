@@ -39,6 +39,9 @@ export class RealSlot {
   life = 0;
 }
 
+/** How a release ends that comes too late to write. */
+const TOO_LATE = "ERR_INVALID_ARG_VALUE";
+
 const GAVE_UP = new Error("gave up");
 
 function words(error: unknown): string {
@@ -194,7 +197,11 @@ export class Real {
       () => {
         if (this.#settle(index, life, "released")) slot.lock = undefined;
       },
-      (error: unknown) => this.#settle(index, life, `release ${words(error)}`),
+      (error: unknown) => {
+        const why = words(error);
+        // a conversion under way has left the modes that write: the lock is gone, and nothing written
+        if (this.#settle(index, life, `release ${why}`) && why === TOO_LATE) slot.lock = undefined;
+      },
     );
     return true;
   }

@@ -76,7 +76,7 @@ describe("the model of the API", () => {
   });
 });
 
-const DUMP = `version rsb 1.1 lvb 1.1 lkb 1.1
+const DUMP = `rsb ptr nodeid first_lkid flags !root_list_empty !recover_list_empty recover_locks_count len
 rsb 00000000e7b6d7a5 0 0 2 0 0 0 1 str a
 lvb 3 4 07 00 00 00
 lkb 2 0 0 1234 0 8 10000 2 0 -1 0 0 0 1 5 0
