@@ -32,7 +32,7 @@ export class Slot {
   conversion: Conversion | undefined;
   /** What the request does with its value once it is granted. */
   onGrant: ((delivery: Delivery) => void) | undefined;
-  /** The mode of the last notice since the last completion, for the kernel leaves out what says no more. */
+  /** The last notice since the last completion: newer kernels leave out what says no more, even if it has been read. */
   lastNotice: number = IV;
 
   constructor(index: number, resource: Resource) {
@@ -293,8 +293,8 @@ export class DlmModel {
     if (!heard || slot.state !== "held" || !slot.listens || compatible(slot.mode, mode)) return;
     heard.allowed.add(mode);
     const { lastNotice } = slot;
-    slot.lastNotice = mode;
     if (lastNotice === mode || (lastNotice > mode && lastNotice > PR)) return;
+    slot.lastNotice = mode;
     heard.due = Math.max(heard.due, mode);
   }
 
