@@ -121,7 +121,7 @@ export class Lock implements AsyncDisposable, Rostered {
 
   /**
    * Aborts when the lock is lost without a release: its lockspace was removed by force, its controller died, or its
-   * device failed (`reason`: a LockStateError with ERR_LOCK_LOST). What the lock protected must be left alone from then
+   * device failed (`reason`: a LockStateError with ERR_LOCKSPACE_LOST). What the lock protected must be left alone from then
    * on. A release does not abort it.
    */
   get signal(): AbortSignal {
@@ -172,7 +172,7 @@ export class Lock implements AsyncDisposable, Rostered {
    * decides: cancelled rejects, granted resolves. After an abort of one with `deadlock: "demote"` the lock is in NL.
    *
    * @throws {DlmError} EDEADLK when two locks wait for each other's conversion; the old mode is kept.
-   * @throws {LockStateError} ERR_LOCK_RELEASED, ERR_LOCK_LOST
+   * @throws {LockStateError} ERR_LOCK_RELEASED, ERR_LOCKSPACE_LOST
    * @throws {TypeError | RangeError} a wrong mode or option
    */
   convert(mode: LockMode, options?: ConvertOptions): Promise<this> {
@@ -341,7 +341,8 @@ export class Lock implements AsyncDisposable, Rostered {
    *
    * @throws {DlmError} ENOENT when the kernel does not know the lock any more; another errno when it did not take the
    *   request: the lock is held on, and may be released again
-   * @throws {RangeError} ERR_INVALID_ARG_VALUE: `lvb` or `invalidateLvb` with a mode below PW, which cannot write
+   * @throws {RangeError} ERR_INVALID_ARG_VALUE: `lvb` or `invalidateLvb` with a mode below PW, which cannot write. The lock
+   *   is held on, unless a conversion under way took it there: then it is released, with nothing written
    */
   release(options?: ReleaseOptions): Promise<void> {
     try {
