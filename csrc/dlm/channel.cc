@@ -42,6 +42,7 @@ Channel::Channel(DeviceFd device) : state_(std::make_shared<State>(std::move(dev
 
 Channel::~Channel() {
   Close();
+  if (state_->isolated) state_->events.CloseHere();
 }
 
 int Channel::device_fd() const {

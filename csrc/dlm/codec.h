@@ -38,6 +38,7 @@ struct Op {
   Cookie cookie;
   uint64_t xid = 0;   // the user's tag, shown by debugfs
   uint32_t lkid = 0;  // kFind
+  uint32_t from = 0;  // kFind: the first slot to look at
   struct {
     uint32_t nodeid = 0;  // 0: this node
     uint32_t pid = 0;     // 0: of whoever it was

@@ -1,8 +1,5 @@
 #include "dlm/submitter.h"
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 
@@ -31,9 +28,8 @@ Event Refused(const Op& op, int error) {
   return event;
 }
 
-// glibc has a wrapper since 2.30 only
-uint32_t ThreadId() {
-  return static_cast<uint32_t>(::syscall(SYS_gettid));
+bool Cancels(const Op& op) {
+  return op.kind == OpKind::kCancel || op.kind == OpKind::kDeadlock;
 }
 
 }  // namespace
@@ -127,40 +123,52 @@ void Submitter::Handle(const Op& op) {
     case OpKind::kFind:
       return Find(op);
     case OpKind::kCancel:
-      if (TakeBack(op.cookie)) return;
+    case OpKind::kDeadlock:
+      if (TakeBack(op)) return;
       break;
     default:
+      ++KnownOf(op.cookie.slot).operation;
       break;
   }
   Write(op, kFirstRetry);
 }
 
 // A convert that still waits for its retry has not reached the kernel: it is cancelled by forgetting it.
-bool Submitter::TakeBack(Cookie cookie) {
+bool Submitter::TakeBack(const Op& cancel) {
   const auto retry = std::find_if(retries_.begin(), retries_.end(), [&](const Retry& r) {
-    return r.op.kind == OpKind::kConvert && SameLock(r.op.cookie, cookie);
+    return r.op.kind == OpKind::kConvert && SameLock(r.op.cookie, cancel.cookie);
   });
   if (retry == retries_.end()) return false;
+  const bool deadlock = cancel.kind == OpKind::kDeadlock;
+  events_.Push(deadlock ? Refused(retry->op, EDEADLK) : Local(EventKind::kCancelledHere, cancel.cookie, 0));
   retries_.erase(retry);
-  events_.Push(Local(EventKind::kCancelledHere, cookie, 0));
   return true;
+}
+
+// The lock is gone: what still waits to be tried again is not for whoever gets its slot next.
+void Submitter::Forget(Cookie cookie) {
+  retries_.remove_if([&](const Retry& retry) { return SameLock(retry.op.cookie, cookie); });
 }
 
 void Submitter::Write(const Op& op, microseconds retry_delay) {
   Known& known = KnownOf(op.cookie.slot);
   const bool makes_lock = op.kind == OpKind::kLock || op.kind == OpKind::kAdopt;
-  const bool cancels = op.kind == OpKind::kCancel || op.kind == OpKind::kDeadlock;
-  if (makes_lock) known = {0, op.cookie.generation};
+  if (makes_lock) known = {0, op.cookie.generation, known.operation};
+  // Its lock has ended, and everything of it with it.
+  if (known.generation != op.cookie.generation) return;
   if (!makes_lock && known.lkid == 0) {
     // The request that would have made the lock failed, which has been reported.
-    if (!cancels) events_.Push(Refused(op, ENOENT));
+    if (!Cancels(op)) events_.Push(Refused(op, ENOENT));
     return;
   }
   const Request request = EncodeOp(op, known.lkid);
   const ssize_t result = device_.ops().Write(device_.get(), request.bytes.data(), request.size);
   if (result >= 0) {
     if (makes_lock) known.lkid = static_cast<uint32_t>(result);
-    if (op.kind == OpKind::kUnlock) known.lkid = 0;
+    if (op.kind == OpKind::kUnlock) {
+      known.lkid = 0;
+      Forget(op.cookie);
+    }
     if (op.kind == OpKind::kAdopt) {
       Event done = Local(EventKind::kDone, op.cookie, 0);
       done.result.lkid = known.lkid;
@@ -168,23 +176,33 @@ void Submitter::Write(const Op& op, microseconds retry_delay) {
     }
     return;
   }
-  const int error = static_cast<int>(-result);
-  // A cancel has no outcome of its own: the operation it aims at reports, whatever became of it.
-  if (cancels) return;
+  Fail(op, static_cast<int>(-result), retry_delay);
+}
+
+void Submitter::Fail(const Op& op, int error, microseconds retry_delay) {
+  const bool makes_lock = op.kind == OpKind::kLock || op.kind == OpKind::kAdopt;
   // The kernel's answer to an earlier cancel of this lock is still on its way from the master node; until then it
   // takes nothing else for the lock (fs/dlm/lock.c:validate_lock_args(), validate_unlock_args()).
-  if (error == EBUSY && !makes_lock) {
-    retries_.push_back({op, Clock::now() + retry_delay, std::min(retry_delay * 2, kLongestRetry)});
-    return;
+  const bool busy = error == EBUSY && !makes_lock;
+  // A cancel has no outcome of its own: the operation it aims at reports, whatever became of it. So it must get there,
+  // unless there is nothing to cancel, or the kernel warns that it was there already.
+  const bool lost_cancel = Cancels(op) && error != ENOENT && error != EINVAL;
+  if (busy || lost_cancel) {
+    const uint32_t operation = KnownOf(op.cookie.slot).operation;
+    retries_.push_back({op, operation, Clock::now() + retry_delay, std::min(retry_delay * 2, kLongestRetry)});
+  } else if (!Cancels(op)) {
+    events_.Push(Refused(op, error));
   }
-  events_.Push(Refused(op, error));
 }
 
 void Submitter::Purge(const Op& op) {
   // The kernel would take this thread's id for a wish to drop the handle's own locks. It can be an orphan's too, whose
   // owner has ended and left its number to be used again.
+  const unsigned own = device_.ops().KernelThreadId();
   int error = EBUSY;
-  if (op.purge.pid != ThreadId()) {
+  if (own == 0 && op.purge.pid != 0) {
+    error = EOPNOTSUPP;  // inside a PID namespace nobody knows whether it is this thread's
+  } else if (op.purge.pid == 0 || op.purge.pid != own) {
     const Request request = EncodePurge(op.purge.nodeid, op.purge.pid);
     const ssize_t result = device_.ops().Write(device_.get(), request.bytes.data(), request.size);
     error = result < 0 ? static_cast<int>(-result) : 0;
@@ -193,24 +211,29 @@ void Submitter::Purge(const Op& op) {
 }
 
 void Submitter::DropAll(const Op& op) {
-  const Request request = EncodePurge(0, ThreadId());
-  const ssize_t result = device_.ops().Write(device_.get(), request.bytes.data(), request.size);
+  const unsigned own = device_.ops().KernelThreadId();
+  const Request request = EncodePurge(0, own);
+  // Under a number that is not this thread's to the kernel, it would drop a stranger's orphans.
+  const ssize_t result =
+      own == 0 ? -EOPNOTSUPP : device_.ops().Write(device_.get(), request.bytes.data(), request.size);
   if (result < 0) {
     events_.Push(Refused(op, static_cast<int>(-result)));
     return;
   }
-  known_.clear();
+  for (Known& known : known_) known.lkid = 0;
   retries_.clear();
   events_.Push(Local(EventKind::kDone, op.cookie, 0));
 }
 
+// An id that was refused or has ended may be another lock's by now, and stand here twice: the loop's side knows which
+// of the slots is in use.
 void Submitter::Find(const Op& op) {
   Event found = Local(EventKind::kDone, op.cookie, 0);
-  found.result.lkid = 0;
-  for (uint32_t slot = 0; slot < known_.size(); ++slot) {
-    if (op.lkid == 0 || known_[slot].lkid != op.lkid) continue;
+  for (uint32_t slot = op.from; slot < known_.size() && op.lkid != 0; ++slot) {
+    if (known_[slot].lkid != op.lkid) continue;
     found.result.lkid = slot;
     found.result.status = static_cast<int32_t>(known_[slot].generation);
+    break;
   }
   events_.Push(found);
 }
@@ -223,7 +246,11 @@ void Submitter::RunRetries() {
     const auto here = it++;
     if (here->due <= now) due.splice(due.end(), retries_, here);
   }
-  for (const Retry& retry : due) Write(retry.op, retry.delay);
+  for (const Retry& retry : due) {
+    // a cancel whose operation has been followed by another is too late for its own, and not meant for that one
+    if (Cancels(retry.op) && KnownOf(retry.op.cookie.slot).operation != retry.operation) continue;
+    Write(retry.op, retry.delay);
+  }
 }
 
 Submitter::Known& Submitter::KnownOf(uint32_t slot) {

@@ -35,6 +35,8 @@ class SubmitQueue {
 class LocalEvents {
  public:
   int fd() const { return bell_.fd(); }
+  // See sys::EventFd.
+  void CloseHere() { bell_.CloseHere(); }
   void Push(const Event& event);
   void PushClosed();
   size_t Take(Event* out, size_t capacity, bool* closed);
@@ -58,6 +60,7 @@ class Submitter {
   using Clock = std::chrono::steady_clock;
   struct Retry {
     Op op;
+    uint32_t operation;
     Clock::time_point due;
     std::chrono::microseconds delay;
   };
@@ -66,11 +69,14 @@ class Submitter {
   struct Known {
     uint32_t lkid = 0;
     uint32_t generation = 0;
+    uint32_t operation = 0;  // which of the lock's operations was the last; a cancel is for that one
   };
 
   void Handle(const Op& op);
-  bool TakeBack(Cookie cookie);
+  bool TakeBack(const Op& cancel);
+  void Forget(Cookie cookie);
   void Write(const Op& op, std::chrono::microseconds retry_delay);
+  void Fail(const Op& op, int error, std::chrono::microseconds retry_delay);
   void Purge(const Op& op);
   void DropAll(const Op& op);
   void Find(const Op& op);

@@ -50,6 +50,7 @@ void TakeRequest(const uint8_t* at, dlm::Op* op) {
   op->lkid = fields[7];
   op->xid = (static_cast<uint64_t>(fields[9]) << 32) | fields[8];
   op->purge = {fields[10], fields[11]};
+  op->from = fields[10];
   std::memcpy(op->lvb.data(), at + kRequestLvb, op->lvb.size());
   std::memcpy(op->name.data(), at + kRequestName, op->name_size);
 }
@@ -116,6 +117,7 @@ void ChannelWrap::Start(const Napi::CallbackInfo& info) {
     local_poll_.emplace(instance_, channel_->local_fd(), [this](int) { OnLocal(); });
     kernel_poll_.emplace(instance_, channel_->device_fd(), [this](int status) { OnKernel(status); });
   } catch (const std::exception& error) {
+    local_poll_.reset();
     throw Napi::Error::New(info.Env(), error.what());
   }
   Ref();

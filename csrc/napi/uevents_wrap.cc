@@ -45,7 +45,9 @@ UeventsWrap::UeventsWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     uevents_ = std::make_unique<sys::Uevents>();
     poll_.emplace(instance_, uevents_->fd(), [this](int status) { OnKernel(status); });
   } catch (const std::system_error& error) {
-    throw Napi::Error::New(info.Env(), error.what());
+    const Napi::Error thrown = Napi::Error::New(info.Env(), error.what());
+    thrown.Set("errno", Napi::Number::New(info.Env(), -error.code().value()));
+    throw thrown;
   }
   callback_ = Napi::Persistent(info[1].As<Napi::Function>());
   instance_->Add(this);

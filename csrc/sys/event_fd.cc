@@ -14,7 +14,11 @@ EventFd::EventFd() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
 }
 
 EventFd::~EventFd() {
-  ::close(fd_);
+  if (!left_) ::close(fd_);
+}
+
+void EventFd::CloseHere() {
+  if (!left_.exchange(true)) ::close(fd_);
 }
 
 void EventFd::Ring() const {

@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <string_view>
 
 namespace clusterlock::sys {
 namespace {
@@ -31,6 +34,14 @@ class KernelFileOps final : public FileOps {
   Holders HoldersOf(const std::string& device) override { return FindHolders(device); }
   bool Exists(const char* path) override { return ::access(path, F_OK) == 0; }
   int Chmod(int fd, mode_t mode) override { return OrErrno(::fchmod(fd, mode)); }
+  unsigned KernelThreadId() override {
+    // PROC_PID_INIT_INO of include/linux/proc_ns.h, the same since Linux 3.8
+    constexpr std::string_view kInitial = "pid:[4026531836]";
+    std::array<char, 64> name{};
+    const ssize_t size = ::readlink("/proc/self/ns/pid", name.data(), name.size());
+    if (size < 0 || std::string_view(name.data(), static_cast<size_t>(size)) != kInitial) return 0;
+    return static_cast<unsigned>(::syscall(SYS_gettid));
+  }
   bool Isolate(std::vector<int> keep) override {
     std::sort(keep.begin(), keep.end());
     // The highest range first: with it the kernel makes the new table, and copies only what lies below.

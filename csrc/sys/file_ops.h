@@ -27,6 +27,8 @@ class FileOps {
   virtual Holders HoldersOf(const std::string& device) = 0;
   virtual bool Exists(const char* path) = 0;
   virtual int Chmod(int fd, mode_t mode) = 0;
+  // The calling thread's id as the kernel itself counts, or 0 when it cannot be told: a PID namespace counts its own.
+  virtual unsigned KernelThreadId() = 0;
   // Gives the calling thread a table of descriptors of its own with nothing but `keep` in it. A thread that the kernel
   // will not let go then pins nobody else's files: the process can end, and its devices close. False: the thread goes
   // on with the table that it shares with the process.

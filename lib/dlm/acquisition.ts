@@ -144,6 +144,11 @@ export class Acquisition implements Rostered {
       return;
     }
     this.#value.forget();
+    // An orphan whose adoption was given up goes on being one, when the handle is closed.
+    if (request.kind === OP.adopt && lock.persistent) {
+      acquirer.onSettled(this);
+      return;
+    }
     const settled = (): void => {
       acquirer.onSettled(this);
     };

@@ -1,6 +1,6 @@
 import type { NativeChannel } from "../native";
 
-import { type OpKind, RequestBuffer, type Submission } from "./request-buffer";
+import { OP, type OpKind, RequestBuffer, type Submission } from "./request-buffer";
 
 // csrc/dlm/channel.h:EventKind
 const EVENT = { cast: 0, bast: 1, writeFailed: 2, cancelledHere: 3, done: 4 } as const;
@@ -195,6 +195,7 @@ export class Channel {
     completion.flags = words[at + 4] ?? 0;
     completion.lkid = (words[at + 6] ?? 0) >>> 0;
     completion.refused = kind === EVENT.writeFailed ? (words[at + 5] as OpKind) : undefined;
+    if (kind === EVENT.cancelledHere) completion.refused = OP.convert;
     completion.lvb =
       words[at + 7] === 1 ? new Uint8Array(this.#records.slice(start, start + RECORD.lvbSize)) : undefined;
     this.#complete(slot);
@@ -209,6 +210,7 @@ export class Channel {
   /** Fails what is in flight, and what comes, as if the kernel had answered with this negative errno. */
   abandon(errno: number = ESHUTDOWN): void {
     this.#broken ||= errno;
+    this.#requests.clear();
     for (let slot = 0; slot < this.#owners.length; slot++) {
       while ((this.#flying[slot] ?? 0) > 0) this.#fail(slot, this.#broken);
     }

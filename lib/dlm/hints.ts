@@ -56,8 +56,15 @@ export function purgeError(lockspace: string, errno: number): DlmError {
   const { code } = new DlmError(details);
   const hints: Readonly<Record<string, string>> = {
     EBUSY: "that pid is a thread of this very handle, which the kernel would take for its own locks: purge by another",
+    ENOTSUP: "inside a PID namespace nobody knows whether that is a thread of this very handle: purge from outside",
     ENOBUFS: "no member of the lockspace has that node id",
     EACCES: "the members of the lockspace cannot be read from configfs, and only a member can be asked",
   };
   return new DlmError({ ...details, hint: hints[code] });
+}
+
+/** The error for a handle that cannot be watched over: without that it would not know of its loss. */
+export function watchError(lockspace: string, error: unknown): Error {
+  const { errno } = error as { errno?: unknown };
+  return typeof errno === "number" ? new DlmError({ errno, syscall: "socket", lockspace }) : (error as Error);
 }

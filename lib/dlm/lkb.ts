@@ -16,6 +16,7 @@ export class Lkb implements SlotOwner {
   #outcome: Outcome | undefined;
   #forced: Outcome | undefined;
   #cancellable = false;
+  #freed = false;
   #onBlocking: ((mode: number) => void) | undefined;
   #missedBast: number | undefined;
 
@@ -47,8 +48,12 @@ export class Lkb implements SlotOwner {
 
   /** Unlocks whatever else is in flight; the outcome of that comes first, and is EUNLOCK if the kernel has none. */
   force(op: Submission, outcome: Outcome): void {
+    const cancellable = this.#cancellable;
     this.#cancellable = false;
-    this.#forced = outcome;
+    this.#forced = (completion) => {
+      if (completion.refused === OP.unlock) this.#cancellable = cancellable;
+      outcome(completion);
+    };
     this.#channel.submit(this.#slot, op);
   }
 
@@ -62,11 +67,12 @@ export class Lkb implements SlotOwner {
 
   /** The kernel has dropped the lock, and what it had in flight, without a word. */
   drop(): void {
-    this.#channel.drop(this.#slot);
+    if (!this.#freed) this.#channel.drop(this.#slot);
   }
 
   /** The lock is gone from the kernel. */
   free(): void {
+    this.#freed = true;
     this.#onBlocking = undefined;
     this.#channel.release(this.#slot);
   }

@@ -22,7 +22,7 @@ const ENOENT = -2;
 const EAGAIN = -11;
 
 /** Where a lock stands: see {@link Lock.state}. */
-export type LockState = "granted" | "converting" | "releasing" | "released" | "lost";
+export type LockState = "granted" | "converting" | "releasing" | "released" | "lost" | "orphaned";
 
 /** What a lock is made of; see Lockspace.lock(). */
 export interface Grant {
@@ -65,7 +65,10 @@ export class Lock implements AsyncDisposable, Rostered {
   #flags: number;
   #kept: number;
   #onBlocking: OnBlocking | undefined;
-  #converting = false;
+  // What of the value block a conversion in flight carries: LKF_*, or undefined when there is none in flight.
+  #converting: number | undefined;
+  #orphaned = false;
+  #dropped = false;
   #releasing: Promise<void> | undefined;
   #gone = false;
   #lost: LockStateError | undefined;
@@ -105,13 +108,14 @@ export class Lock implements AsyncDisposable, Rostered {
 
   /**
    * "granted"; "converting" while the kernel has a conversion of it; "releasing" and then "released"; "lost" when the
-   * handle lost its lockspace, and with it this lock.
+   * handle lost its lockspace, and with it this lock; "orphaned" when it is persistent and its handle was closed.
    */
   get state(): LockState {
+    if (this.#orphaned) return "orphaned";
     if (this.#lost) return "lost";
     if (this.#gone) return "released";
     if (this.#releasing) return "releasing";
-    return this.#converting ? "converting" : "granted";
+    return this.#converting === undefined ? "granted" : "converting";
   }
 
   /** True once a release has begun. */
@@ -126,7 +130,7 @@ export class Lock implements AsyncDisposable, Rostered {
    */
   get signal(): AbortSignal {
     this.#lossSignal ??= new AbortController();
-    if (this.#lost && !this.#lossSignal.signal.aborted) this.#lossSignal.abort(this.#lost);
+    if (this.#lost && !this.#orphaned && !this.#lossSignal.signal.aborted) this.#lossSignal.abort(this.#lost);
     return this.#lossSignal.signal;
   }
 
@@ -240,7 +244,9 @@ export class Lock implements AsyncDisposable, Rostered {
     const value = this.#grant.value.plan(from, mode, wish.value);
     const waits = !wish.noQueue && !isDownConversion(from, mode);
     const canGoBack = waits && isDownConversion(mode, from);
-    // The kernel takes over a conversion's listener and flags even if the conversion then fails (dlm_user_convert()).
+    // The kernel takes over a conversion's listener and flags even if the conversion then fails (dlm_user_convert());
+    // but not from one that it refuses to take at all.
+    const before = { onBlocking: this.#onBlocking, kept: this.#kept };
     if (wish.onBlocking !== undefined) this.listen(wish.onBlocking ?? undefined);
     if (wish.persistent !== undefined) {
       this.#kept = wish.persistent ? this.#kept | LKF.persistent : this.#kept & ~LKF.persistent;
@@ -261,14 +267,18 @@ export class Lock implements AsyncDisposable, Rostered {
       }
       this.#interrupt = interrupt;
     }
-    this.#converting = true;
+    this.#converting = value.flags;
     this.#abandon = waiter.failed;
     const { lvb } = value;
     this.#grant.lkb.perform(this.#conversion(mode, wish.flags | value.flags, lvb), waits, (completion) => {
       this.#interrupt = undefined;
       this.#abandon = undefined;
-      this.#converting = false;
+      this.#converting = undefined;
       removeListener?.();
+      if (completion.refused !== undefined && !this.#lost) {
+        this.listen(before.onBlocking);
+        this.#kept = before.kept;
+      }
       this.#ended(wish, value, completion, waiter, interruption, canGoBack);
     });
   }
@@ -314,8 +324,8 @@ export class Lock implements AsyncDisposable, Rostered {
     else if (status === ECANCEL && interruption) waiter.failed(interruption.reason);
     else waiter.failed(this.#failure("dlm_convert", completion));
     // A cancel wipes the kernel's word on whether it had already taken the old mode away (validate_unlock_args()).
-    const unknownMode = (wish.flags & LKF.convDeadlk) !== 0 && status !== EUNLOCK;
-    if (unknownMode) this.#goBack("NL", this.#mode);
+    const mayBeDemoted = (wish.flags & LKF.convDeadlk) !== 0 && completion.refused === undefined;
+    if (mayBeDemoted && status !== EUNLOCK && !this.#lost) this.#goBack("NL", "NL");
     else this.#turns.leave();
   }
 
@@ -376,12 +386,15 @@ export class Lock implements AsyncDisposable, Rostered {
     return new Promise((resolve, reject) => {
       this.#interrupt?.(this.#releasedError());
       this.#turns.enter(() => {
-        if (this.#onBlocking) this.listen(undefined);
+        const listener = this.#onBlocking;
+        if (listener) this.listen(undefined);
         // A conversion that was under way may have gone below the modes that write.
         const late = (lvb !== undefined || invalidate) && !unlockWrites(this.#mode);
         this.#unlock(late ? undefined : lvb, invalidate && !late, (error) => {
-          if (error !== undefined) reject(error);
-          else if (late) reject(this.#cannotWrite());
+          if (error !== undefined) {
+            if (!this.#gone && !this.#lost) this.listen(listener);
+            reject(error);
+          } else if (late) reject(this.#cannotWrite());
           else resolve();
           this.#turns.leave();
         });
@@ -391,17 +404,24 @@ export class Lock implements AsyncDisposable, Rostered {
 
   // Conversions in flight and in line end with the lock: one message, where a release sends a cancel and waits for it.
   #forceRelease(lvb: Uint8Array | undefined, invalidate: boolean): Promise<void> {
-    if (!this.#converting) return this.#release(lvb, invalidate);
+    const converting = this.#converting;
+    if (converting === undefined) return this.#release(lvb, invalidate);
     return new Promise((resolve, reject) => {
       const plan = this.#grant.value.planRelease(this.#mode, lvb, invalidate);
-      // An unlock by force takes no detour for the value: what it would inherit is made invalid rather than written.
-      const flags = plan.prepare ? LKF.ivValBlk : plan.flags;
-      if (this.#onBlocking) this.listen(undefined);
+      // An unlock by force takes no detour for the value, and may overtake the reading of the conversion's grant: what it
+      // would inherit from that or from before is made invalid rather than written.
+      const inherits = plan.prepare !== undefined || (converting !== 0 && plan.lvb === undefined);
+      const flags = inherits ? LKF.ivValBlk : plan.flags;
+      const listener = this.#onBlocking;
+      if (listener) this.listen(undefined);
       const submission = { kind: OP.unlock, flags: flags | LKF.forceUnlock, lvb: plan.lvb };
       this.#grant.lkb.force(submission, (completion) => {
         this.#unlocked(completion, (error) => {
           if (error === undefined) resolve();
-          else reject(error);
+          else {
+            if (!this.#gone) this.listen(listener);
+            reject(error);
+          }
         });
       });
     });
@@ -425,13 +445,22 @@ export class Lock implements AsyncDisposable, Rostered {
     const store = plan.prepare === "store";
     const submission = this.#conversion(store ? this.#mode : "NL", store ? LKF.valBlk : 0, plan.lvb);
     lkb.perform({ ...submission, bast: false }, false, (completion) => {
-      unlock(completion.status === 0 ? undefined : this.#failure("dlm_convert", completion));
+      if (completion.status === 0) {
+        value.inheritsNothing();
+        if (!store) this.#mode = "NL";
+        unlock();
+      } else if (store) {
+        unlock(this.#failure("dlm_convert", completion));
+      } else {
+        // an unlock now would write what nobody gave
+        this.#unlocked(completion, done);
+      }
     });
   }
 
   #unlocked(completion: Completion, done: (error?: Error) => void): void {
     const { status } = completion;
-    if (this.#lost) {
+    if (this.#lost || this.#dropped) {
       this.#end();
       done();
       return;
@@ -453,29 +482,54 @@ export class Lock implements AsyncDisposable, Rostered {
     this.#grant.acquirer.onReleased(this);
   }
 
-  /** @internal The handle has lost its lockspace. */
+  /** @internal The handle has lost its lockspace; `tellLoss()` follows when all its locks know. */
   lose(reason: LockStateError): void {
     if (this.#lost || this.#gone) return;
     this.#lost = reason;
     this.#abandon?.(reason);
     if (this.#onBlocking) this.listen(undefined);
-    this.#lossSignal?.abort(reason);
+  }
+
+  /** @internal Who listens may use other locks of the handle. */
+  tellLoss(): void {
+    this.#lossSignal?.abort(this.#lost);
+  }
+
+  /** @internal The handle is closed, and this lock stays behind in the kernel. */
+  orphan(reason: LockStateError): void {
+    this.#orphaned = true;
+    this.lose(reason);
   }
 
   /** @internal Part of a drop of all locks: `dropped` says when, and whether the kernel did it. */
   leaveTo(dropped: Promise<boolean>): Promise<void> {
-    if (this.#releasing) return this.#releasing;
-    if (this.#onBlocking) this.listen(undefined);
+    const before = this.#releasing;
+    if (before) {
+      // The answer to its unlock may have been dropped along.
+      void dropped.then((done) => {
+        if (done) this.#drop();
+      });
+      return before.catch(() => undefined);
+    }
+    const listener = this.#onBlocking;
+    if (listener) this.listen(undefined);
     this.#releasing = dropped.then((done) => {
-      if (!done) {
-        this.#releasing = undefined;
-        return this.release();
+      if (done) {
+        this.#drop();
+        this.#end();
+        return undefined;
       }
-      this.#grant.lkb.drop();
-      this.#end();
-      return undefined;
+      this.#releasing = undefined;
+      this.listen(listener);
+      return this.release();
     });
     return this.#releasing;
+  }
+
+  // Nothing of it is left in the kernel, and what it still asks for has come true.
+  #drop(): void {
+    this.#dropped = true;
+    this.#grant.lkb.drop();
   }
 
   /** @internal */

@@ -7,7 +7,7 @@ import { onAbort } from "./aborts";
 import { type Acquirer, Acquisition, type Request } from "./acquisition";
 import { Channel } from "./channel";
 import { ControlCall } from "./control-call";
-import { lockspaceError, purgeError } from "./hints";
+import { lockspaceError, purgeError, watchError } from "./hints";
 import { Lkb } from "./lkb";
 import type { Lock } from "./lock";
 import type { AdoptOptions, LockOptions, TryLockOptions } from "./lock-options";
@@ -92,10 +92,20 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
         this.#lose(why);
       },
     });
+    this.#hearOfListeners();
+  }
+
+  #hearOfListeners(): void {
     (this as EventEmitter).on("newListener", (event: string) => {
       if (event === "members") void this.#watch.watchMembers();
       this.#watch.wake();
     });
+  }
+
+  override removeAllListeners(event?: keyof LockspaceEvents): this {
+    super.removeAllListeners(event);
+    if (event === undefined) this.#hearOfListeners();
+    return this;
   }
 
   /**
@@ -129,7 +139,7 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
           else resolve(new Lockspace(name, channel));
         } catch (error) {
           opened.close(true);
-          reject(error);
+          reject(watchError(name, error));
         }
       });
     });
@@ -231,8 +241,8 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
    */
   adopt(resource: ResourceName, options?: AdoptOptions): Promise<Lock | null> {
     return new Promise((resolve, reject) => {
-      const given = { persistent: true, ...checkObject(options) };
-      const request = this.#check(resource, given, false);
+      const given = checkObject(options);
+      const request = this.#check(resource, { ...given, persistent: given["persistent"] ?? true }, false);
       this.#acquire({ ...request, kind: OP.adopt, noQueue: true, signal: undefined }, resolve, reject);
     });
   }
@@ -286,9 +296,14 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
   async cancelDeadlock(id: number): Promise<boolean> {
     const lkid = checkUint32(id, "id");
     this.#assertOpen();
-    const found = await new ControlCall(this.#channel).perform({ kind: OP.find, lkid });
-    const owner = found.status > 0 ? this.#channel.ownerOf(found.lkid, found.status) : undefined;
-    return owner instanceof Lkb && owner.cancel(true);
+    for (let nodeid = 0; ;) {
+      // `nodeid` is the word of a request in which the first slot to look at goes along
+      const found = await new ControlCall(this.#channel).perform({ kind: OP.find, lkid, nodeid });
+      if (found.status <= 0) return false;
+      const owner = this.#channel.ownerOf(found.lkid, found.status);
+      if (owner instanceof Lkb) return owner.cancel(true);
+      nodeid = found.lkid + 1;
+    }
   }
 
   /**
@@ -368,9 +383,10 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
         this.#onAllSettled = resolve;
       });
     }
-    // What cannot be released goes with the handle.
-    const leaving = [...this.#locks].filter((lock) => !lock.persistent);
+    // What cannot be released goes with the handle; what is persistent stays, unless it was being released already.
+    const leaving = [...this.#locks].filter((lock) => !lock.persistent || lock.released);
     await Promise.allSettled(leaving.map((lock) => lock.release()));
+    for (const lock of this.#locks) if (lock.persistent) lock.orphan(this.#closedError());
     this.#locks.clear();
     if (!this.#lost) await this.#channel.close();
   }
@@ -382,11 +398,13 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
     const error = new LockStateError("ERR_LOCKSPACE_LOST", message, cause && { cause });
     this.#lost = error;
     this.#watch.end();
-    for (const acquisition of this.#unsettled) acquisition.abandon(error);
-    for (const lock of this.#locks) lock.lose(error);
+    const locks = [...this.#locks];
     this.#locks.clear();
+    for (const acquisition of this.#unsettled) acquisition.abandon(error);
+    for (const lock of locks) lock.lose(error);
     this.#channel.abandon();
     void this.#channel.close(true);
+    for (const lock of locks) lock.tellLoss();
     this.#onLoss();
     // what a listener throws is not to hit whoever found out
     process.nextTick(() => this.emit("lost", error));

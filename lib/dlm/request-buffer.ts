@@ -90,6 +90,11 @@ export class RequestBuffer {
     doubles[at + 3] = 0;
   }
 
+  /** Sends nothing of it any more. */
+  clear(): void {
+    this.#count = 0;
+  }
+
   flush(): void {
     const count = this.#count;
     this.#count = 0;

@@ -423,6 +423,41 @@ describe("fs/dlm: every flag", function () {
     assert.deepEqual(seen, ["ERR_LOCK_RELEASED", 0, 0, true, 2, false]);
   });
 
+  it("inside a PID namespace, which counts threads its own way, releaseAll releases all the same", async () => {
+    const seen = await suite.shell(1).call(
+      async (node, name, program) => {
+        const run = (): Promise<string> =>
+          new Promise((resolve, reject) => {
+            const argv = ["--pid", "--fork", "--mount-proc", process.execPath, program, name];
+            node.childProcess.execFile("unshare", argv, (error, stdout, stderr) => {
+              if (error) reject(new Error(stderr));
+              else resolve(stdout);
+            });
+          });
+        return JSON.parse(await run()) as unknown;
+      },
+      LS,
+      path.join(__dirname, "programs", "namespaced.cjs"),
+    );
+    assert.deepEqual(seen, { held: 0, kernel: 0, purge: "ENOTSUP" });
+  });
+
+  it("a handle that is closed leaves no descriptor behind", async () => {
+    const more = await suite.shell(1).call(async (node, name) => {
+      const count = (): number => node.fs.readdirSync("/proc/self/fd").length;
+      const cycle = async (): Promise<void> => {
+        const handle = await node.Lockspace.open(name);
+        await (await handle.lock("r")).release();
+        await handle.close();
+      };
+      await cycle();
+      const before = count();
+      for (let i = 0; i < 100; i++) await cycle();
+      return count() - before;
+    }, LS);
+    assert.ok(more <= 1, `${more} more`);
+  });
+
   it("lockspaces are created exclusively, with a mode for the device, and there is a default one", async () => {
     const seen = await suite.shell(1).call(async (node) => {
       const open = { create: { exclusive: true, mode: 0o666 } };

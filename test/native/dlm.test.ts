@@ -393,10 +393,11 @@ describe("lib/dlm over the device double", () => {
       });
       // The double grants while this thread, and so the reading of the grant, stands still.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
-      levers.failWrites(12, 2); // of the cancel, and of the way back
+      levers.failWrites(12, 1_000_000); // of the cancel, however often it is tried, and of the way back
       abort.abort();
       await assert.rejects(conversion, { name: "AbortError" });
       await until("the truth shows", () => lock.mode === "EX");
+      levers.failWrites(0, 0);
       assert.equal(await other.tryLock("r"), null);
       await lock.convert("NL");
       await (await other.lock("r")).release();

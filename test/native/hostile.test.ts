@@ -209,10 +209,10 @@ describe("lib/dlm under attack", () => {
     const handle = await Lockspace.open(name);
     const blocker = await other.lock("r", { mode: "PR" });
     const lock = await handle.lock("r", { mode: "PR", persistent: true });
-    const conversion = lock.convert("EX");
+    const settled = settles("convert()", lock.convert("EX"));
     await sleep(20);
     await handle.close();
-    await settles("convert()", conversion);
+    await settled;
     await blocker.release();
   });
 

@@ -271,6 +271,10 @@ int DlmDouble::DeviceNumber(int fd, dev_t* out) {
   return 0;
 }
 
+unsigned DlmDouble::KernelThreadId() {
+  return static_cast<unsigned>(::syscall(SYS_gettid));
+}
+
 int DlmDouble::Chmod(int fd, mode_t mode) {
   const std::lock_guard lock(mutex_);
   const auto found = handles_.find(fd);

@@ -30,6 +30,7 @@ class DlmDouble final : public sys::FileOps {
   sys::Holders HoldersOf(const std::string& device) override;
   bool Exists(const char*) override { return false; }
   int Chmod(int fd, mode_t mode) override;
+  unsigned KernelThreadId() override;
   bool Isolate(std::vector<int>) override { return false; }  // its descriptors live in the one table
 
   // While stalled every lock operation and every close sleeps, as in a lockspace in recovery.
