@@ -1,9 +1,11 @@
 import { onAnnouncement } from "./announcements";
 import { controller } from "./controller";
+import { DeviceProbe } from "./device";
 import { readMembers } from "./members";
 import { RecoveryProbe } from "./recovery";
+import { tell } from "./tell";
 
-/** What a watch tells. */
+/** What a watch tells; never inside its constructor. What these throw becomes an uncaught exception. */
 export interface WatchEvents {
   /** The lockspace stands still. */
   stalled(): void;
@@ -25,34 +27,45 @@ export class Watch {
   readonly #lockspace: string;
   readonly #events: WatchEvents;
   readonly #busy: () => boolean;
-  readonly #probe: RecoveryProbe;
+  readonly #configfs: string;
+  readonly #recovery: RecoveryProbe;
+  readonly #device: DeviceProbe;
   readonly #ends: (() => void)[] = [];
+  #first: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stalledSince: number | undefined;
   #members: readonly number[] | undefined;
   #watchesMembers = false;
+  #readsMembers = false;
   #over = false;
 
-  constructor(lockspace: string, busy: () => boolean, events: WatchEvents) {
+  constructor(lockspace: string, busy: () => boolean, events: WatchEvents, sysfs = "/sys") {
     this.#lockspace = lockspace;
     this.#busy = busy;
     this.#events = events;
-    this.#probe = new RecoveryProbe(lockspace);
-    this.#ends.push(
-      onAnnouncement(lockspace, (action) => {
-        if (action === "offline" || action === "remove") this.#lost("it was removed on this node");
-        else if (action === undefined) this.#look();
-      }),
-      controller.add(() => {
-        this.wake();
-        this.#look();
-      }),
-    );
+    this.#configfs = `${sysfs}/kernel/config/dlm/cluster/spaces`;
+    this.#device = new DeviceProbe(lockspace, sysfs);
+    this.#recovery = new RecoveryProbe(lockspace, `${sysfs}/kernel/dlm`);
+    this.#ends.push(() => {
+      this.#recovery.close();
+    });
+    try {
+      this.#listen();
+    } catch (error) {
+      this.end();
+      throw error;
+    }
+    // What was announced before there was anybody to listen. Nothing else is looked for as yet: a lockspace that has
+    // just been made is still in its first recovery, which is no news.
+    this.#first = setImmediate(() => {
+      if (this.state === "gone" || controller.gone) this.#look();
+    }).unref();
   }
 
   /** How the lockspace is this moment; undefined where sysfs does not say. */
   get state(): "running" | "stopped" | "gone" | undefined {
-    return this.#probe.read();
+    const state = this.#recovery.read();
+    return state !== "gone" && this.#device.gone ? "gone" : state;
   }
 
   /** There is something to lose from now on. */
@@ -61,7 +74,7 @@ export class Watch {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#look();
-      if (this.#busy() || this.#stalledSince !== undefined || controller.gone) this.wake();
+      if (!this.#over && this.#busy()) this.wake();
     }, PERIOD_MS).unref();
   }
 
@@ -69,49 +82,83 @@ export class Watch {
   async watchMembers(): Promise<void> {
     if (this.#watchesMembers) return;
     this.#watchesMembers = true;
-    this.#members = await readMembers(this.#lockspace);
+    await this.#compareMembers();
   }
 
+  /** No event comes after it, and nothing stays open. */
   end(): void {
     if (this.#over) return;
     this.#over = true;
+    clearImmediate(this.#first);
     clearTimeout(this.#timer);
     for (const end of this.#ends) end();
-    this.#probe.close();
+  }
+
+  #listen(): void {
+    this.#ends.push(
+      onAnnouncement(this.#lockspace, (action) => {
+        if (action === "offline" || action === "remove") this.#lost("it was removed on this node");
+        else if (action === undefined) this.#look();
+      }),
+    );
+    this.#ends.push(
+      controller.add(() => {
+        this.#look();
+      }),
+    );
   }
 
   #look(): void {
     if (this.#over) return;
-    const state = this.#probe.read();
+    const state = this.state;
     if (state === "gone") {
-      this.#lost("it is gone from this node");
+      this.#lost("it was removed on this node");
       return;
     }
-    if (state === "stopped" && this.#stalledSince === undefined) {
-      this.#stalledSince = performance.now();
-      this.#events.stalled();
-    } else if (state === "running" && this.#stalledSince !== undefined) {
-      const stalledMs = performance.now() - this.#stalledSince;
-      this.#stalledSince = undefined;
-      this.#events.resumed(stalledMs);
-    }
+    this.#compareState(state);
     // The kernel stops all lockspaces when dlm_controld ends (fs/dlm/user.c:monitor_device_close()), and none of them
     // ever runs again on this node: the others have it fenced.
     if (state === "stopped" && controller.gone) this.#lost("dlm_controld has died, and the cluster fences this node");
     else if (this.#watchesMembers) void this.#compareMembers();
+    // what has begun is to be seen to its end, whether or not there is anything to lose
+    if (this.#stalledSince !== undefined || controller.gone) this.wake();
   }
 
+  #compareState(state: "running" | "stopped" | undefined): void {
+    if (state === "stopped" && this.#stalledSince === undefined) {
+      this.#stalledSince = performance.now();
+      tell(() => {
+        this.#events.stalled();
+      });
+    } else if (state === "running" && this.#stalledSince !== undefined) {
+      const stalledMs = performance.now() - this.#stalledSince;
+      this.#stalledSince = undefined;
+      tell(() => {
+        this.#events.resumed(stalledMs);
+      });
+    }
+  }
+
+  // One reading at a time: an older one that ends later would undo what a newer one has found.
   async #compareMembers(): Promise<void> {
-    const now = await readMembers(this.#lockspace);
+    if (this.#readsMembers) return;
+    this.#readsMembers = true;
+    const now = await readMembers(this.#lockspace, this.#configfs);
+    this.#readsMembers = false;
     const before = this.#members;
     if (!now || this.#over) return;
     this.#members = now;
-    if (before && before.join() !== now.join()) this.#events.members(now, before);
+    if (!before || before.join() === now.join()) return;
+    tell(() => {
+      this.#events.members(now, before);
+    });
   }
 
   #lost(why: string): void {
     if (this.#over) return;
     this.end();
-    this.#events.lost(why);
+    tell(() => {
+      this.#events.lost(why);
+    });
   }
 }
