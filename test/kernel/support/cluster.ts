@@ -9,7 +9,28 @@ import assert from "node:assert/strict";
 import type { Cluster, LabOptions } from "../../../lib/lab";
 import { connectSsh, connectVagrant, up } from "../../../lib/lab";
 
+let shared: { what: string; cluster: Cluster } | undefined;
+
+/**
+ * The cluster that the suite before this one had, if it was of the same kind, else a new one. It ends when another is
+ * opened, or by `endShared()`. For suites that leave its nodes as they were.
+ */
+export async function shareCluster(options: LabOptions): Promise<Cluster> {
+  const what = JSON.stringify(options);
+  if (shared?.what === what) return shared.cluster;
+  const cluster = await openCluster(options);
+  shared = { what, cluster };
+  return cluster;
+}
+
+export async function endShared(): Promise<void> {
+  const ended = shared?.cluster;
+  shared = undefined;
+  await ended?.down();
+}
+
 export async function openCluster(options: LabOptions): Promise<Cluster> {
+  await endShared();
   const {
     CLUSTERLOCK_TEST_INVENTORY: inventory = "",
     CLUSTERLOCK_TEST_VAGRANT: vagrant = "",

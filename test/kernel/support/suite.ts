@@ -2,9 +2,15 @@ import assert from "node:assert/strict";
 
 import type { Cluster, Stack } from "../../../lib/lab";
 
-import { openCluster } from "./cluster";
+import { endShared, shareCluster } from "./cluster";
 import { kernelComplaints } from "./kernel-log";
 import { Shell, command } from "./shell";
+
+// of all suites: the last one's cluster
+after(async function () {
+  this.timeout(60_000);
+  await endShared();
+});
 
 /** What a kernel suite works with: one cluster for all its tests, a fresh shell on every node for each. */
 export class Suite {
@@ -29,19 +35,15 @@ export class Suite {
     before(async function () {
       this.timeout(600_000);
       // a lone node gets both cores, so that threads of one process really meet
-      suite.cluster = await openCluster({ nodes, stack, cpus: nodes === 1 ? 2 : 1 });
+      suite.cluster = await shareCluster({ nodes, stack, cpus: nodes === 1 ? 2 : 1 });
       booted = true;
     });
     after(async function () {
       this.timeout(60_000);
       if (!booted) return;
-      try {
-        // Across all tests of the suite the kernel found nothing to complain about.
-        const complaints = await Promise.all(suite.cluster.nodes.map((node) => kernelComplaints(suite.cluster, node)));
-        assert.deepEqual(complaints.flat(), []);
-      } finally {
-        await suite.cluster.down();
-      }
+      // Across all tests of the suite the kernel found nothing to complain about.
+      const complaints = await Promise.all(suite.cluster.nodes.map((node) => kernelComplaints(suite.cluster, node)));
+      assert.deepEqual(complaints.flat(), []);
     });
     beforeEach(() => {
       for (const node of suite.cluster.nodes) suite.#shells.set(node, new Shell(suite.cluster, node));
