@@ -13,7 +13,8 @@ function hint(failure: NativeFailure & { exclusive?: boolean }, code: string): s
     case "ENOENT":
     case "ENODEV":
     case "ENXIO":
-      if (!existsSync("/sys/module/dlm")) return "the kernel module dlm is not loaded: modprobe dlm";
+      if (!existsSync("/sys/module/dlm"))
+        return "the kernel module dlm is not loaded: modprobe dlm (for development: clusterlock dev up)";
       if (isControl) return "the DLM is loaded, but its control device is missing from /dev";
       if (code === "ENODEV") return "the device node belongs to another lockspace, or to none any more";
       return "this node has not joined the lockspace: open it with { create: true }, or run dlm_tool join";

@@ -66,7 +66,10 @@ export interface TryLockOptions extends NewRequest {
   notifyHolders?: boolean | undefined;
 }
 
-export type AdoptOptions = Pick<NewRequest, "mode" | "lvb" | "onBlocking" | "persistent" | "xid">;
+export interface AdoptOptions extends Pick<NewRequest, "mode" | "onBlocking" | "persistent" | "xid"> {
+  /** Takes part from the next conversion on, as in {@link LockOptions}; the adoption itself reads nothing. */
+  lvb?: boolean | Uint8Array | undefined;
+}
 
 interface AnyConversion extends AnyRequest {
   /** A new listener; `null` stops the notices; `undefined` keeps what was. */
@@ -91,7 +94,7 @@ export interface ConvertOptions extends AnyConversion {
   /**
    * When this conversion and another wait for each other: "fail" with EDEADLK, with the old mode kept (the default);
    * "demote": give up the old mode to let the other one pass, told by {@link Lock.demoted} (DLM_LKF_CONVDEADLK); "wait":
-   * stay in line and have the other one notified (DLM_LKF_NODLCKWT).
+   * stay in line until the other one gives way, of which the kernel does not notify it (DLM_LKF_NODLCKWT).
    */
   deadlock?: DeadlockAction | undefined;
 }

@@ -53,8 +53,8 @@ interface Waiter {
 }
 
 /**
- * One lock, held. The object is the hold: it lasts until `release()`, the end of an `await using` block, the close of
- * its lockspace handle or the end of the process, whichever comes first.
+ * One lock, held. The object is the hold: it lasts until `release()`, the end of an `await using` block and, unless
+ * it is persistent, the close of its lockspace handle or the end of the process, whichever comes first.
  */
 export class Lock implements AsyncDisposable, Rostered {
   /** @internal */
@@ -124,7 +124,7 @@ export class Lock implements AsyncDisposable, Rostered {
   }
 
   /**
-   * Aborts when the lock is lost without a release: its lockspace was removed by force, its controller died, or its
+   * Aborts when the lock is lost without a release: its lockspace was removed by force, dlm_controld died, or its
    * device failed (`reason`: a LockStateError with ERR_LOCKSPACE_LOST). What the lock protected must be left alone from then
    * on. A release does not abort it.
    */
@@ -378,7 +378,7 @@ export class Lock implements AsyncDisposable, Rostered {
     if (lvb && invalidate)
       throw invalidValue("options.lvb", "cannot be written by a release that invalidates the value");
     const held = !this.#releasing && !this.#lost;
-    if ((lvb !== undefined || invalidate) && held && !unlockWrites(this.#mode)) throw this.#cannotWrite();
+    if ((lvb !== undefined || invalidate) && held && !unlockWrites(this.#mode)) throw this.#cannotWrite(invalidate);
     return { lvb, invalidate };
   }
 
@@ -394,7 +394,7 @@ export class Lock implements AsyncDisposable, Rostered {
           if (error !== undefined) {
             if (!this.#gone && !this.#lost) this.listen(listener);
             reject(error);
-          } else if (late) reject(this.#cannotWrite());
+          } else if (late) reject(this.#cannotWrite(invalidate));
           else resolve();
           this.#turns.leave();
         });
@@ -561,8 +561,11 @@ export class Lock implements AsyncDisposable, Rostered {
     return new LockStateError("ERR_LOCK_RELEASED", `The lock on '${this.resource}' has been released`);
   }
 
-  #cannotWrite(): RangeError {
-    return invalidValue("options.lvb", `cannot be written from mode ${this.#mode}; only PW and EX write`);
+  #cannotWrite(invalidate: boolean): RangeError {
+    const mode = this.#mode;
+    if (invalidate)
+      return invalidValue("options.invalidateLvb", `has no effect from mode ${mode}; only PW and EX write`);
+    return invalidValue("options.lvb", `cannot be written from mode ${mode}; only PW and EX write`);
   }
 
   #failure(syscall: string, completion: Completion): DlmError {

@@ -40,7 +40,8 @@ export interface PurgeOptions {
 
 /**
  * - `stall`: the lockspace stands still: a member joined, left or died, or quorum or fencing is waited for. Requests wait,
- *   held locks stay held. Looked for four times a second while locks are held or asked for.
+ *   held locks stay held. Looked for four times a second while locks are held or asked for, or
+ *   somebody listens.
  * - `resume`: it runs again, after about so many milliseconds.
  * - `members`: the node ids that are in it now, and those that joined and left. Only while somebody listens.
  * - `lost`: this node has lost the lockspace, and with it every lock of the handle: it was removed by force, dlm_controld

@@ -36,7 +36,8 @@ const DEFAULT_LOCKSPACE = "default";
 const OWN_XID = checkXid(process.pid);
 
 /**
- * A handle on a lockspace of the kernel's DLM. The handle owns its locks: the kernel drops them all when it is closed,
+ * A handle on a lockspace of the kernel's DLM. The handle owns its locks: the kernel drops all that are not persistent
+ * when it is closed,
  * be it by `close()`, the end of the worker or process, or SIGKILL. Worker threads each open their own.
  *
  * Nothing here blocks the event loop. While the lockspace is in recovery (a node joined, left or died) requests wait
@@ -212,7 +213,7 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
    * process on the same resource conflicts like a stranger's.
    *
    * @param resource 1 to 64 bytes, not ending in NUL; a string is taken as UTF-8
-   * @throws {DlmError} what the kernel refused, with its errno
+   * @throws {DlmError} what the kernel refused, with its errno; EDEADLK: {@link cancelDeadlock} ended it
    * @throws {LockStateError} ERR_LOCKSPACE_CLOSED, ERR_LOCKSPACE_LOST
    * @throws {TypeError | RangeError} a wrong name, mode or option
    */
@@ -235,7 +236,7 @@ export class Lockspace extends EventEmitter<LockspaceEvents> implements AsyncDis
   /**
    * Takes over an orphan: a persistent lock whose handle is gone, on this node and in just this mode. Persistent again,
    * unless `persistent: false`. Resolves to null when there is no orphan on the resource. The kernel brings no value
-   * along: convert to the same mode with `lvb: true` to read it. Source: fs/dlm/lock.c, `dlm_user_adopt_orphan()`.
+   * along: the next conversion that reads does, which EX to EX and PW to PW are not. Source: fs/dlm/lock.c, `dlm_user_adopt_orphan()`.
    *
    * @throws {DlmError} EAGAIN when the orphans there have another mode
    */
