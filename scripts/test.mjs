@@ -74,7 +74,7 @@ async function long(session, { area, kernels, rounds }) {
     for (const { label, env } of places) {
       const seed = process.env.CLUSTERLOCK_SEED ?? String(Math.floor(Math.random() * 1_000_000));
       const name = `${area}${label}, round ${round} of ${rounds}, CLUSTERLOCK_SEED=${seed}`;
-      await session.suite(name, specs, { limit, env: { ...env, CLUSTERLOCK_SEED: seed } });
+      await session.suite(name, specs, { limit, env: { ...env, CLUSTERLOCK_SEED: seed, CLUSTERLOCK_LONG: "1" } });
     }
   }
 }

@@ -6,6 +6,9 @@ import { text } from "node:stream/consumers";
 
 import { openCluster } from "./support/cluster";
 import { assertNothingLeft, lab, labRun, processesOf } from "./support/lab-run";
+import { rounds } from "./support/rounds";
+
+const RUNS = rounds(10, 3);
 
 describe("lab: its beginning and its end", function () {
   this.timeout(300_000);
@@ -24,9 +27,9 @@ describe("lab: its beginning and its end", function () {
       .split("\n")
       .filter((line) => line.includes(tmp));
 
-  it("ten runs in a row leave no process, socket, mount or directory", async () => {
+  it(`${RUNS} runs in a row leave no process, socket, mount or directory`, async () => {
     const before = mounts();
-    for (let run = 0; run < 10; run++) {
+    for (let run = 0; run < RUNS; run++) {
       const args = ["--nodes", "1", "--stack", "none", "--disk", "1M", "--", "true"];
       const { status, stderr } = await labRun(tmp, args).finished;
       assert.equal(status, 0, stderr);

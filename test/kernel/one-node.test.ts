@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 
+import { rounds } from "./support/rounds";
 import { seed } from "./support/seed";
 import { Suite } from "./support/suite";
 
 const LS = "solo";
+const ABORTS = rounds(1000, 300);
+const REMOVALS = rounds(100, 30);
+const WORKERS = rounds(200, 60);
 const programs = path.join(__dirname, "programs");
 
 // One node with the real fs/dlm: everything that does not need a second node, and all that would be dangerous with one,
@@ -68,16 +72,16 @@ describe("fs/dlm on one node", function () {
     assert.deepEqual(new Set(outcome), new Set(["TimeoutError"]));
   });
 
-  it("1000 aborts racing with grants leak no lock", async () => {
+  it(`${ABORTS} aborts racing with grants leak no lock`, async () => {
     const from = seed();
     const { won, lost } = await suite.shell(1).call(
-      async (node, name, start) => {
+      async (node, name, start, count) => {
         const random = node.dice(start);
         const second = await node.Lockspace.open(name);
         let aborted = 0;
         let kept = 0;
         const reason = new Error("raced");
-        for (let round = 0; round < 1000; round++) {
+        for (let round = 0; round < count; round++) {
           const holder = await second.lock("contended");
           const abort = new AbortController();
           const request = node.ls.lock("contended", { signal: abort.signal, lvb: random() < 0.3 });
@@ -109,9 +113,13 @@ describe("fs/dlm on one node", function () {
       },
       LS,
       from,
+      ABORTS,
     );
-    assert.equal(won + lost, 1000, `seed ${from}`);
-    assert.ok(won > 50 && lost > 10, `seed ${from}: both sides of the race are seen (${won} aborted, ${lost} granted)`);
+    assert.equal(won + lost, ABORTS, `seed ${from}`);
+    assert.ok(
+      won > ABORTS / 20 && lost > ABORTS / 100,
+      `seed ${from}: both sides of the race are seen (${won} aborted, ${lost} granted)`,
+    );
   });
 
   it("aborted conversions keep or restore the old mode", async () => {
@@ -214,27 +222,31 @@ describe("fs/dlm on one node", function () {
   });
 
   it("a removal that meets an open neither hangs nor takes a lockspace away from its handle", async () => {
-    const seen = await suite.shell(1).call(async (node, start) => {
-      const random = node.dice(start);
-      const outcomes = new Set<string>();
-      await (await node.Lockspace.open("race", { create: true })).close();
-      for (let round = 0; round < 100; round++) {
-        const removal = node.Lockspace.remove("race").then(
-          () => "removed",
-          (error: unknown) => (error as { code: string }).code,
-        );
-        await node.sleep(random() * 12);
-        const handle = await node.Lockspace.open("race", { create: true, signal: AbortSignal.timeout(20_000) });
-        outcomes.add(await removal);
-        if (node.kernelLocks("race").length > 0) throw new Error("a lock from nowhere");
-        const lock = await handle.lock("r");
-        if (node.kernelLocks("race").length !== 1) throw new Error("the lock is not in the lockspace");
-        await lock.release();
-        await handle.close();
-      }
-      await node.Lockspace.remove("race");
-      return [...outcomes].sort();
-    }, seed());
+    const seen = await suite.shell(1).call(
+      async (node, start, count) => {
+        const random = node.dice(start);
+        const outcomes = new Set<string>();
+        await (await node.Lockspace.open("race", { create: true })).close();
+        for (let round = 0; round < count; round++) {
+          const removal = node.Lockspace.remove("race").then(
+            () => "removed",
+            (error: unknown) => (error as { code: string }).code,
+          );
+          await node.sleep(random() * 12);
+          const handle = await node.Lockspace.open("race", { create: true, signal: AbortSignal.timeout(20_000) });
+          outcomes.add(await removal);
+          if (node.kernelLocks("race").length > 0) throw new Error("a lock from nowhere");
+          const lock = await handle.lock("r");
+          if (node.kernelLocks("race").length !== 1) throw new Error("the lock is not in the lockspace");
+          await lock.release();
+          await handle.close();
+        }
+        await node.Lockspace.remove("race");
+        return [...outcomes].sort();
+      },
+      seed(),
+      REMOVALS,
+    );
     assert.ok(seen.includes("removed"), seen.join());
     assert.deepEqual(
       seen.filter((outcome) => !["removed", "EBUSY"].includes(outcome)),
@@ -423,10 +435,10 @@ describe("fs/dlm on one node", function () {
     assert.ok(seen < 1000, `terminate() took ${seen.toFixed(0)} ms`);
   });
 
-  it("200 worker start and stop cycles", async function () {
+  it(`${WORKERS} worker start and stop cycles`, async function () {
     this.timeout(300_000);
     const cycles = await suite.shell(1).call(
-      async (node, name, file) => {
+      async (node, name, file, count) => {
         const { Worker } = node.workerThreads;
         const states = ["held", "waiting", "converting"];
         const cycle = async (round: number): Promise<void> => {
@@ -443,16 +455,17 @@ describe("fs/dlm on one node", function () {
           if (code !== (how === "exit" ? 7 : 1)) throw new Error(`round ${round} (${how}) ended with ${code}`);
         };
         const lane = async (first: number): Promise<void> => {
-          for (let round = first; round < 200; round += 2) await cycle(round);
+          for (let round = first; round < count; round += 2) await cycle(round);
         };
         await Promise.all([lane(0), lane(1)]);
         await node.until("all locks are gone", () => node.kernelLocks(name).length === 0);
-        return 200;
+        return count;
       },
       LS,
       path.join(programs, "dies.cjs"),
+      WORKERS,
     );
-    assert.equal(cycles, 200);
+    assert.equal(cycles, WORKERS);
   });
 
   it("4 workers contend for one resource without loss", async () => {
