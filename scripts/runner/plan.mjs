@@ -6,7 +6,7 @@ export const SUITES = {
   unit: { specs: ["test/unit/**/*.test.ts"], limit: 10 * MINUTE },
   native: { specs: ["test/native/**/*.test.ts"], limit: 10 * MINUTE },
   lifecycle: { specs: ["test/lifecycle/**/*.test.ts"], limit: 10 * MINUTE },
-  kernel: { specs: ["test/kernel/**/*.test.ts"], limit: 25 * MINUTE },
+  kernel: { specs: ["test/kernel/**/*.test.ts"], limit: 45 * MINUTE },
 };
 
 // Every file of test/kernel belongs to an area. `kernels`: run by default on each of these versions of Debian's. `needs`:
