@@ -275,7 +275,7 @@ export class Lock implements AsyncDisposable, Rostered {
       this.#abandon = undefined;
       this.#converting = undefined;
       removeListener?.();
-      if (completion.refused !== undefined && !this.#lost) {
+      if (completion.refused !== undefined && !this.#lost && !this.#releasing) {
         this.listen(before.onBlocking);
         this.#kept = before.kept;
       }

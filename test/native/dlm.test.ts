@@ -592,6 +592,43 @@ describe("lib/dlm over the device double", () => {
       assert.equal(lock.mode, "EX");
     });
 
+    it("a conversion that is refused under a release by force leaves nothing that keeps the process alive", async () => {
+      let keepsAlive = false;
+      useAddon({
+        ...addon,
+        openLockspace: (name, create, exclusive, mode, callback) => {
+          addon.openLockspace(name, create, exclusive, mode, (...[failure, channel]) => {
+            if (!channel) {
+              callback(failure, channel);
+              return;
+            }
+            const setRef = (on: boolean): void => {
+              keepsAlive = on;
+              channel.setRef(on);
+            };
+            const seen = {
+              ...{ minor: channel.minor, created: channel.created, path: channel.path, version: channel.version },
+              start: channel.start.bind(channel),
+              submit: channel.submit.bind(channel),
+              close: channel.close.bind(channel),
+              setRef,
+            };
+            callback(undefined, seen);
+          });
+        },
+      });
+      const handle = await Lockspace.open("t");
+      useAddon(addon);
+      const lock = await handle.lock("r", { mode: "PR", onBlocking: () => undefined });
+      assert.equal(keepsAlive, true);
+      levers.failWrites(12, 1);
+      const conversion = assert.rejects(lock.convert("EX"));
+      await lock.release({ force: true });
+      await conversion;
+      assert.equal(keepsAlive, false);
+      await handle.close();
+    });
+
     it("a creation can be exclusive, and say who may use the device", async () => {
       const made = await Lockspace.open("made", { create: { exclusive: true, mode: 0o640 } });
       assert.equal(levers.modeOf("made"), 0o640);
