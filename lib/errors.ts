@@ -29,6 +29,9 @@ const NOT_IN_LIBUV: ReadonlyMap<number, readonly [code: string, text: string]> =
   [52, ["EBADE", "invalid exchange"]],
   [53, ["EBADR", "invalid request descriptor"]],
   [71, ["EPROTO", "protocol error"]],
+  [85, ["ERESTART", "interrupted system call should be restarted"]],
+  // the kernel's own number, which ocfs2_dlmfs lets through
+  [512, ["ERESTARTSYS", "interrupted system call should be restarted"]],
   [0x10001, ["DLM_ECANCEL", "request cancelled"]],
   [0x10002, ["DLM_EUNLOCK", "lock released"]],
 ]);
@@ -65,9 +68,64 @@ export class DlmError extends Error {
   }
 }
 
-/** A hold or handle was used after its end. `code` says which. */
+/** What went wrong with a system call on an ocfs2_dlmfs mount. */
+export interface DlmfsErrorDetails {
+  /** Negative errno. */
+  errno: number;
+  /** `open`, `read`, `write`, `poll`, `mkdir`, `rmdir`, `unlink`, `mknod`, `chown`, `chmod`, `stat`, `fcntl` and so on. */
+  syscall: string;
+  /** What it was done to. */
+  path?: string | undefined;
+  domain?: string | undefined;
+  /** The lock's name. */
+  lock?: string | undefined;
+  /** What to do about it. */
+  hint?: string | undefined;
+  cause?: unknown;
+}
+
+/** The kernel refused something on an ocfs2_dlmfs mount. Shaped like {@link DlmError} and Node's own system errors. */
+export class DlmfsError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+  declare readonly path?: string;
+  declare readonly domain?: string;
+  declare readonly lock?: string;
+
+  constructor(details: DlmfsErrorDetails) {
+    const { errno, syscall, hint, cause, ...subject } = details;
+    const [code, text] = describe(errno);
+    const about = subject.path ?? subject.lock ?? subject.domain;
+    super(
+      `${code}: ${text}, ${syscall}${about === undefined ? "" : ` '${about}'`}${hint ? ` (${hint})` : ""}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.code = code;
+    this.errno = errno;
+    this.syscall = syscall;
+    for (const [name, value] of Object.entries(subject)) {
+      if (value !== undefined) Object.defineProperty(this, name, { value, enumerable: true });
+    }
+  }
+}
+
+/** The name of an errno, such as "EDEADLK". */
+export function errnoName(errno: number): string {
+  return describe(errno)[0];
+}
+
+/** A hold or handle was used after its end, or has lost what it stood for. `code` says which. */
 export class LockStateError extends Error {
-  readonly code: "ERR_LOCK_RELEASED" | "ERR_LOCKSPACE_CLOSED" | "ERR_LOCKSPACE_LOST";
+  readonly code:
+    | "ERR_LOCK_RELEASED"
+    | "ERR_LOCKSPACE_CLOSED"
+    | "ERR_LOCKSPACE_LOST"
+    | "ERR_DOMAIN_CLOSED"
+    | "ERR_DOMAIN_LOST"
+    | "ERR_LVB_INVALID"
+    | "ERR_LVB_LOST"
+    | "ERR_OPENER_LOST";
 
   constructor(code: LockStateError["code"], message: string, options?: ErrorOptions) {
     super(message, options);

@@ -44,8 +44,91 @@ export interface NativeUevents {
   close(): void;
 }
 
+/**
+ * A descriptor; csrc/napi/file_wrap.cc. It closes with its environment at the latest. No method ever waits; after close()
+ * all of them answer -EBADF.
+ */
+export interface NativeFile {
+  /** -1 after close(). */
+  readonly fd: number;
+  /** pread(2) from offset 0: the number of bytes, or a negative errno. */
+  read(target: Uint8Array): number;
+  /** pwrite(2) to offset 0: the number of bytes, or a negative errno. */
+  write(source: Uint8Array): number;
+  /** Whether poll(2) says POLLIN just now. */
+  readable(): boolean;
+  /** Calls once, when it is readable. Does not keep the process alive, unless asked to. Throws what cannot be polled. */
+  watch(callback: () => void): void;
+  unwatch(): void;
+  setRef(on: boolean): void;
+  /**
+   * Takes or gives back what `name` stands for in a sidecar file (F_OFD_SETLK). Kind: 0 exclusion, 1 pending, 2 users;
+   * type: 0 unlock, 1 shared, 2 exclusive. 0, or a negative errno: -EAGAIN when somebody else has it.
+   */
+  range(name: string, kind: 0 | 1 | 2, type: 0 | 1 | 2): number;
+  /** 0, or a negative errno. */
+  close(): number;
+}
+
+/** What an opener does; csrc/dlmfs/. */
+export interface NativeOpenerRequest {
+  op: "acquire" | "sidecar" | "mkdir" | "restore" | "rmdir" | "unlink" | "create" | "list" | "stat" | "status";
+  path: string;
+  name?: string;
+  sidecarPath?: string;
+  /** The file with the cluster's name, when it has to be empty during a mkdir. */
+  namePath?: string;
+  nameLockPath?: string;
+  /** open(2)'s. */
+  flags?: number;
+  mode?: number;
+  /** -1 leaves it as it is. */
+  uid?: number;
+  gid?: number;
+  /** What to take of `name`'s exclusion before the open: 0 nothing, 1 shared, 2 exclusive. */
+  range?: 0 | 1 | 2;
+  /** The open sidecar file that is to have the range. */
+  sidecar?: NativeFile;
+}
+
+/** A request in an opener. */
+export interface NativeOpenerStatus {
+  id: number;
+  /** "local": waits for others of this node; "kernel": in the system call. */
+  phase: "local" | "kernel";
+  tid: number;
+  /** Milliseconds in that phase. */
+  ms: number;
+}
+
+export interface NativeOpenerEvent {
+  id: number;
+  /** "phase": an acquire waits for nobody of this node any more, and is about to open. */
+  kind: "phase" | "done";
+  /** 0 or negative. */
+  errno: number;
+  syscall: string;
+  file?: NativeFile;
+  names?: string[];
+  stat?: { dev: number; ino: number; mode: number; uid: number; gid: number };
+  status?: NativeOpenerStatus[];
+  value?: number;
+}
+
+/** The helper that does what can sleep on an ocfs2_dlmfs mount; csrc/napi/opener_wrap.cc. */
+export interface NativeOpener {
+  /** Of isolation "thread": this process. */
+  readonly pid: number;
+  /** Never waits. Each request has an id of its own, and ends in one event of kind "done" unless the opener ends first. */
+  request(id: number, request: NativeOpenerRequest): void;
+  /** Ends a wait for others of this node with ECANCELED. What is in the kernel goes on, and its end is told. */
+  cancel(id: number): void;
+  setRef(on: boolean): void;
+  close(): void;
+}
+
 /** The addon; csrc/napi/exports.cc. Every call returns at once and ends in its callback. */
-export interface NativeDlm {
+export interface NativeAddon {
   openLockspace(
     name: string,
     create: boolean,
@@ -58,6 +141,14 @@ export interface NativeDlm {
   connectAbstract(name: string): number;
   /** Any user may. `overflowed`: announcements were lost, so look at everything again. */
   watchUevents(callback: (events: NativeUevent[], overflowed: boolean) => void): NativeUevents;
+  /** `onEvents`: once for each wake-up of the loop. `onEnd`: it was killed, or has crashed; not after close(). */
+  startOpener(
+    executable: string,
+    isolation: "process" | "thread",
+    started: (failure: { errno: number; syscall: string } | undefined, opener: NativeOpener | undefined) => void,
+    onEvents: (events: NativeOpenerEvent[]) => void,
+    onEnd: () => void,
+  ): void;
 }
 
 // The libc that the running Node was linked against, read from its ELF interpreter: process.report would do network
@@ -92,7 +183,7 @@ function explain(error: unknown): string {
   return `no addon for ${process.platform}-${process.arch} (${libc()}) was found; ${build}`;
 }
 
-function load(): NativeDlm {
+function load(): NativeAddon {
   const tuple = `${process.platform}-${process.arch}`;
   const options: bindings.Options & { prebuild: string } = {
     bindings: "clusterlock.node",
@@ -106,20 +197,20 @@ function load(): NativeDlm {
     ],
   };
   try {
-    return bindings(options) as NativeDlm;
+    return bindings(options) as NativeAddon;
   } catch (error) {
     throw new Error(`clusterlock: ${explain(error)}`, { cause: error });
   }
 }
 
 /** @internal Puts another addon in place: the tests' double of the kernel's devices. */
-export function useAddon(addon: NativeDlm): void {
+export function useAddon(addon: NativeAddon): void {
   loaded = addon;
 }
 
-let loaded: NativeDlm | undefined;
+let loaded: NativeAddon | undefined;
 
 /** The addon of this process or worker, loaded when first needed. */
-export function native(): NativeDlm {
+export function native(): NativeAddon {
   return (loaded ??= load());
 }

@@ -1,7 +1,7 @@
 import { DlmError, type LockStateError } from "../errors";
 import { type LockMode, modeNumber } from "../modes";
 
-import { onAbort } from "./aborts";
+import { onAbort } from "../aborts";
 import type { Channel, Completion } from "./channel";
 import { SBF } from "./flags";
 import { Lkb } from "./lkb";

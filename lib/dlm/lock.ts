@@ -1,14 +1,15 @@
 import { DlmError, LockStateError, invalidType, invalidValue } from "../errors";
 import { LOCK_MODES, type LockMode, compatible, isDownConversion, modeNumber } from "../modes";
 
-import { onAbort } from "./aborts";
+import { onAbort } from "../aborts";
 import type { Acquirer, Request } from "./acquisition";
 import { type Completion, ECANCEL, EUNLOCK } from "./channel";
 import { LKF, SBF } from "./flags";
 import type { Lkb } from "./lkb";
 import type { ConvertOptions, OnBlocking, ReleaseOptions, TryConvertOptions } from "./lock-options";
 import { checkLvbOption, unlockWrites } from "./lvb";
-import { type Options, checkFlag, checkListener, checkMode, checkObject, checkSignal, checkValueWish } from "./options";
+import { type Options, checkFlag, checkObject, checkSignal } from "../checks";
+import { checkListener, checkMode, checkValueWish } from "./options";
 import { OP, type Submission } from "./request-buffer";
 import { type DeadlockAction, checkQueueable, conversionFlags, keptFlags } from "./request-flags";
 import type { Rostered } from "./roster";

@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import { DlmError, LockStateError } from "../errors";
 import { native } from "../native";
 
-import { onAbort } from "./aborts";
+import { onAbort } from "../aborts";
 import { type Acquirer, Acquisition, type Request } from "./acquisition";
 import { Channel } from "./channel";
 import { ControlCall } from "./control-call";
@@ -14,16 +14,8 @@ import type { AdoptOptions, LockOptions, TryLockOptions } from "./lock-options";
 import type { LockspaceEvents, OpenOptions, PurgeOptions, RemoveOptions } from "./lockspace-options";
 import { checkLvbOption } from "./lvb";
 import { type ResourceName, checkLockspaceName, encodeResourceName } from "./names";
-import {
-  checkCreation,
-  checkFlag,
-  checkListener,
-  checkMode,
-  checkObject,
-  checkSignal,
-  checkUint32,
-  checkXid,
-} from "./options";
+import { checkFlag, checkObject, checkSignal, checkUint32 } from "../checks";
+import { checkCreation, checkListener, checkMode, checkXid } from "./options";
 import { OP } from "./request-buffer";
 import { keptFlags, requestFlags } from "./request-flags";
 import { Roster } from "./roster";

@@ -1,14 +1,10 @@
+import { checkWellFormed } from "../checks";
 import { invalidType, invalidValue } from "../errors";
 
 /** Longest lockspace name in bytes: DLM_LOCKSPACE_LEN. */
 export const LOCKSPACE_NAME_MAX = 64;
 /** Longest resource name in bytes: DLM_RESNAME_MAXLEN. */
 export const RESOURCE_NAME_MAX = 64;
-
-// A lone surrogate has no UTF-8: all of them would become the same replacement character, and so the same name.
-function checkWellFormed(name: string, argument: string): void {
-  if (Buffer.from(name).toString() !== name) throw invalidValue(argument, "is not well-formed Unicode");
-}
 
 /** The name of a resource: 1 to 64 bytes, not ending in a NUL byte. A string is taken as UTF-8. */
 export type ResourceName = string | Uint8Array;

@@ -1,3 +1,4 @@
+import { type Options, checkFlag, checkUint32 } from "../checks";
 import { invalidType, invalidValue } from "../errors";
 import { LOCK_MODES, type LockMode, isLockMode } from "../modes";
 
@@ -5,47 +6,11 @@ import type { OnBlocking } from "./lock-options";
 import { checkLvbOption } from "./lvb";
 import type { ValueWish } from "./value";
 
-export type Options = Record<string, unknown>;
-
 /** @throws TypeError, RangeError */
 export function checkMode(mode: unknown, name: string): LockMode {
   if (isLockMode(mode)) return mode;
   if (typeof mode !== "string") throw invalidType(name, "a lock mode", mode);
   throw invalidValue(name, `is '${mode}', which is no lock mode; one of ${LOCK_MODES.join(", ")} is`);
-}
-
-/** Stands for every object of options without any: nothing in it needs looking at. */
-export const NO_OPTIONS: Options = {};
-
-/** @throws TypeError */
-export function checkObject(options: unknown): Options {
-  if (options === undefined) return NO_OPTIONS;
-  if (typeof options !== "object" || options === null) throw invalidType("options", "an object", options);
-  return options as Options;
-}
-
-// The getter refuses what merely inherits from AbortSignal, and would fail us half-way through a request.
-function isGenuine(signal: AbortSignal): boolean {
-  try {
-    return typeof signal.aborted === "boolean";
-  } catch {
-    return false;
-  }
-}
-
-/** @throws TypeError */
-export function checkSignal(signal: unknown): AbortSignal | undefined {
-  if (signal === undefined) return signal;
-  if (signal instanceof AbortSignal && isGenuine(signal)) return signal;
-  throw invalidType("options.signal", "an AbortSignal", signal);
-}
-
-/** @throws TypeError */
-export function checkFlag(options: Options, name: string): boolean {
-  const value = options[name];
-  if (value === undefined) return false;
-  if (typeof value !== "boolean") throw invalidType(`options.${name}`, "a boolean", value);
-  return value;
 }
 
 /** `undefined`: as it was. @throws TypeError */
@@ -63,15 +28,6 @@ export function checkValueWish(options: Options): ValueWish {
     throw invalidValue("options.lvb", "cannot be written by an operation that invalidates the value");
   }
   return wish;
-}
-
-/** @throws TypeError, RangeError */
-export function checkUint32(value: unknown, name: string): number {
-  if (typeof value !== "number") throw invalidType(name, "a number", value);
-  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
-    throw invalidValue(name, `is ${value}; a whole number of 0 to 2^32-1 is expected`);
-  }
-  return value;
 }
 
 /** The two halves of a 64-bit tag. @throws TypeError, RangeError */

@@ -5,7 +5,7 @@ import { invalidType, invalidValue } from "../errors";
 import { type LockMode, modeNumber } from "../modes";
 
 import { LKF } from "./flags";
-import { NO_OPTIONS, type Options, checkFlag } from "./options";
+import { NO_OPTIONS, type Options, checkFlag } from "../checks";
 
 /** What a conversion does when it and another wait for each other. */
 export type DeadlockAction = "fail" | "demote" | "wait";

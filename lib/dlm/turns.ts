@@ -1,4 +1,4 @@
-import { onAbort } from "./aborts";
+import { onAbort } from "../aborts";
 
 /** Lets one user in at a time, in the order they came. */
 export class Turns {

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 
 import { invalidType, invalidValue } from "../../errors";
 import { checkLockspaceName } from "../names";
-import { checkObject, checkSignal } from "../options";
+import { checkObject, checkSignal } from "../../checks";
 
 import { assembleInFlight, assembleInactive, assembleResource } from "./assemble";
 import type { DumpSource, DumpedResource, InFlight, InactiveResource, LockDump } from "./dump";

@@ -1,5 +1,5 @@
 import { invalidType, invalidValue } from "../../errors";
-import { checkObject } from "../options";
+import { checkObject } from "../../checks";
 
 /** Options of what asks dlm_controld. */
 export interface ControldOptions {

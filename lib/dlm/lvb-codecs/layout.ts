@@ -1,5 +1,5 @@
 import { invalidType, invalidValue } from "../../errors";
-import { checkObject } from "../options";
+import { checkObject } from "../../checks";
 
 import { type LvbNumberType, checkNumberType, sizeOf } from "./numbers";
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 
+import { checkObject, checkSignal, checkUint32 } from "../../../lib/checks";
 import { checkLvbOption } from "../../../lib/dlm/lvb";
 import { checkLockspaceName, encodeResourceName } from "../../../lib/dlm/names";
-import { checkCreation, checkListener, checkMode, checkObject, checkSignal } from "../../../lib/dlm/options";
-import { checkUint32, checkValueWish, checkXid } from "../../../lib/dlm/options";
+import { checkCreation, checkListener, checkMode } from "../../../lib/dlm/options";
+import { checkValueWish, checkXid } from "../../../lib/dlm/options";
 import { DlmError } from "../../../lib/errors";
 
 const valueError = (message: RegExp): object => ({ name: "RangeError", code: "ERR_INVALID_ARG_VALUE", message });

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 
 import { onAnnouncement } from "../../../../lib/dlm/watch/announcements";
-import { type NativeDlm, native, useAddon } from "../../../../lib/native";
+import { type NativeAddon, native, useAddon } from "../../../../lib/native";
 
 import { FakeAddon } from "./fake-addon";
 import { uncaughtDuring } from "./support";
 
 describe("the kernel's announcements, shared out", () => {
-  let real: NativeDlm;
+  let real: NativeAddon;
   let fake: FakeAddon;
   let heard: string[];
   const ends: (() => void)[] = [];

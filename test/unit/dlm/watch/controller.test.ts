@@ -3,7 +3,7 @@ import fs from "node:fs";
 import net from "node:net";
 
 import { controller } from "../../../../lib/dlm/watch/controller";
-import { type NativeDlm, native, useAddon } from "../../../../lib/native";
+import { type NativeAddon, native, useAddon } from "../../../../lib/native";
 
 import { FakeAddon } from "./fake-addon";
 import { openDescriptors, sleep, uncaughtDuring, until } from "./support";
@@ -11,7 +11,7 @@ import { openDescriptors, sleep, uncaughtDuring, until } from "./support";
 const [EAGAIN, EMFILE, EACCES, ECONNREFUSED] = [-11, -24, -13, -111];
 
 describe("the watch over dlm_controld", () => {
-  let real: NativeDlm;
+  let real: NativeAddon;
   let fake: FakeAddon;
   let told: string[];
   let served = 0;

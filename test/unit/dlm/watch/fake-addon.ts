@@ -1,4 +1,4 @@
-import type { NativeDlm, NativeUevent } from "../../../../lib/native";
+import type { NativeAddon, NativeUevent } from "../../../../lib/native";
 
 const ECONNREFUSED = -111;
 
@@ -13,7 +13,7 @@ export class FakeAddon {
   sources = 0;
   #announce: ((events: NativeUevent[], overflowed: boolean) => void) | undefined;
 
-  get addon(): NativeDlm {
+  get addon(): NativeAddon {
     return {
       openLockspace: () => undefined,
       removeLockspace: () => undefined,

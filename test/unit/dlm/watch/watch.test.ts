@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 
 import { Watch, type WatchEvents } from "../../../../lib/dlm/watch/watch";
-import { type NativeDlm, native, useAddon } from "../../../../lib/native";
+import { type NativeAddon, native, useAddon } from "../../../../lib/native";
 
 import { FakeAddon } from "./fake-addon";
 import { FakeSysfs } from "./fake-sysfs";
 import { openDescriptors, sleep, uncaughtDuring, until } from "./support";
 
 describe("the watch over a lockspace", () => {
-  let real: NativeDlm;
+  let real: NativeAddon;
   let fake: FakeAddon;
   let sysfs: FakeSysfs;
   let told: string[];
