@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import path from "node:path";
 
-import type { NativeDlm } from "../../lib/native";
+import type { NativeAddon } from "../../lib/native";
 
 /** The levers of the double of the DLM's devices; test/native/double/dlm_double.h says what each does. */
 export interface Levers {
@@ -25,8 +25,8 @@ export const DOUBLE_PATH: string = path.resolve(
   "Release/clusterlock_double.node",
 );
 
-export function loadDouble(): { addon: NativeDlm; levers: Levers } {
-  const addon = createRequire(__filename)(DOUBLE_PATH) as NativeDlm & { double: Levers };
+export function loadDouble(): { addon: NativeAddon; levers: Levers } {
+  const addon = createRequire(__filename)(DOUBLE_PATH) as NativeAddon & { double: Levers };
   return { addon, levers: addon.double };
 }
 

@@ -6,7 +6,7 @@ import path from "node:path";
 
 import { Lockspace } from "../../lib/dlm";
 import { RecoveryProbe } from "../../lib/dlm/watch/recovery";
-import { type NativeChannel, type NativeDlm, useAddon } from "../../lib/native";
+import { type NativeChannel, type NativeAddon, useAddon } from "../../lib/native";
 
 import { loadDouble, until } from "./double";
 
@@ -157,7 +157,7 @@ describe("lib/dlm under attack", () => {
 
   it("a release under way when releaseAll drops its answer settles", async () => {
     // What the kernel does (purge_proc_locks()): results that nobody has read go with the locks.
-    const purging: NativeDlm = {
+    const purging: NativeAddon = {
       ...addon,
       openLockspace: (lockspace, create, exclusive, mode, callback) => {
         addon.openLockspace(lockspace, create, exclusive, mode, (...[failure, channel]) => {
