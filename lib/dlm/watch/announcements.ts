@@ -1,6 +1,6 @@
 import { type NativeUevents, native } from "../../native";
 
-import { tell } from "./tell";
+import { tell } from "../../tell";
 
 /** Hears what the kernel announces of one lockspace: "online", "offline", … or that announcements were lost. */
 type Listener = (action: string | undefined) => void;

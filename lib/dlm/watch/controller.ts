@@ -3,7 +3,7 @@ import net from "node:net";
 
 import { native } from "../../native";
 
-import { tell } from "./tell";
+import { tell } from "../../tell";
 
 // dlm_controld listens here, in the abstract namespace; anybody may connect.
 const SOCKET = "dlmc_sock";

@@ -3,7 +3,7 @@ import { controller } from "./controller";
 import { DeviceProbe } from "./device";
 import { readMembers } from "./members";
 import { RecoveryProbe } from "./recovery";
-import { tell } from "./tell";
+import { tell } from "../../tell";
 
 /** What a watch tells; never inside its constructor. What these throw becomes an uncaught exception. */
 export interface WatchEvents {
