@@ -76,6 +76,8 @@ export interface NativeOpenerRequest {
   path: string;
   name?: string;
   sidecarPath?: string;
+  /** A file that is open for writing while `path` is being opened. */
+  gatePath?: string;
   /** The file with the cluster's name, when it has to be empty during a mkdir. */
   namePath?: string;
   nameLockPath?: string;
@@ -112,6 +114,7 @@ export interface NativeOpenerEvent {
   names?: string[];
   stat?: { dev: number; ino: number; mode: number; uid: number; gid: number };
   status?: NativeOpenerStatus[];
+  /** create: 1 if it made the file; restore: 1 if there was something to restore. */
   value?: number;
 }
 

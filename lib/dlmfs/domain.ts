@@ -1,0 +1,403 @@
+import { EventEmitter } from "node:events";
+
+import { onAbort } from "../aborts";
+import { type Options, checkFlag, checkObject, checkSignal, checkUint32 } from "../checks";
+import { LockStateError, invalidType, invalidValue } from "../errors";
+import type { NativeFile } from "../native";
+import { tell } from "../tell";
+
+import type { DomainEvents, Exclusion, OpenDomainOptions, PendingRequest } from "./domain-options";
+import { Handle } from "./handle";
+import { dlmfsError } from "./hints";
+import { DomainLock } from "./lock";
+import type { DomainLockMode, DomainLockOptions, DomainTryLockOptions, OnDomainBlocking } from "./lock-options";
+import { Membership, closedError, listDomains, removeDomain } from "./membership";
+import { checkDomainLockName, checkDomainName } from "./names";
+import { type Isolation, Opener } from "./opener";
+import { RUN_DIRECTORY } from "./paths";
+import { LockRequest, type RequestOptions } from "./request";
+
+const EAGAIN = -11;
+const ETXTBSY = -26;
+const ENOTSUP = -95;
+const PATIENCE_MS = 1000;
+const MOUNT = "/dlm";
+
+/** Why a tryLock() gave up. */
+const OUT_OF_PATIENCE = Symbol("out of patience");
+
+/**
+ * A handle on a domain of ocfs2_dlmfs, which is a directory of its mount: the locks in it are files. The handle owns the
+ * locks taken through it. Worker threads each open their own.
+ *
+ * Nothing here blocks the event loop, and nothing that waits keeps the process from ending: what the kernel does not let go
+ * of sleeps in a helper process. Source: fs/ocfs2/dlmfs/dlmfs.c, fs/ocfs2/dlmfs/userdlm.c.
+ */
+export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposable {
+  readonly #handle: Handle;
+  readonly #mount: string;
+  readonly #keep: NativeFile;
+  #closing: Promise<void> | undefined;
+
+  private constructor(handle: Handle, mount: string, keep: NativeFile) {
+    super();
+    this.#handle = handle;
+    this.#mount = mount;
+    this.#keep = keep;
+  }
+
+  /**
+   * Opens a domain, and joins it first if `create` says so and this node has not. While it is open, nobody on this node can
+   * remove it.
+   *
+   * @param name 1 to 63 bytes: letters, digits, '_', '-', '.', not beginning with '.'
+   * @throws {DlmfsError} ENODEV (no ocfs2_dlmfs there), ENOENT (not joined), EACCES, EPERM, EINVAL (o2cb not configured, no
+   *   heartbeat), ENOTCONN, EBUSY, EBADR (see `allowClusterNameWorkaround`), ETIMEDOUT (not let in for 90 s), …; the message
+   *   says what mends it
+   * @throws {TypeError | RangeError} a wrong name or option; the signal's reason
+   */
+  static async open(name: string, options?: OpenDomainOptions): Promise<Domain> {
+    const given = checkObject(options);
+    checkDomainName(name, checkFlag(given, "volume"));
+    const mount = checkPath(given, "mount", MOUNT);
+    const exclusion = checkChoice<Exclusion>(given, "exclusion", ["node", "handle", "none"]);
+    const isolation = checkChoice<Isolation>(given, "isolation", ["process", "thread"]);
+    const signal = checkSignal(given["signal"]);
+    const join = {
+      name,
+      mount,
+      create: checkFlag(given, "create"),
+      mode: checkFileMode(given, "mode") ?? 0o755,
+      exclusion,
+      runDirectory: checkPath(given, "runDirectory", RUN_DIRECTORY),
+      exclusiveOnly: checkFlag(given, "exclusiveOnly"),
+      allowClusterNameWorkaround: checkFlag(given, "allowClusterNameWorkaround"),
+      signal,
+    };
+    signal?.throwIfAborted();
+    const opener = Opener.join(isolation);
+    try {
+      const { path, stack, sidecar, keep } = await new Membership(opener, join).join();
+      return new Domain(new Handle({ ...join, path, stack, opener, sidecar }), mount, keep);
+    } catch (error) {
+      opener.leave();
+      throw error;
+    }
+  }
+
+  /**
+   * The domains that this node has joined through a mount. There is no list of all that the cluster has.
+   *
+   * @throws {DlmfsError} ENODEV: no ocfs2_dlmfs there
+   */
+  static async list(options?: { mount?: string | undefined }): Promise<string[]> {
+    const mount = checkPath(checkObject(options), "mount", MOUNT);
+    const opener = Opener.join("process");
+    try {
+      return await listDomains(opener, mount);
+    } finally {
+      opener.leave();
+    }
+  }
+
+  get name(): string {
+    return this.#handle.name;
+  }
+
+  /** Where the file system is mounted. */
+  get mount(): string {
+    return this.#mount;
+  }
+
+  /** The domain's directory. */
+  get path(): string {
+    return this.#handle.path;
+  }
+
+  /** The cluster stack: "o2cb", or the name of another one, such as "pcmk": the locks then are fs/dlm's. */
+  get stack(): string {
+    return this.#handle.stack;
+  }
+
+  get closed(): boolean {
+    return this.#handle.ended !== undefined;
+  }
+
+  /** How many locks are held through this handle. */
+  get held(): number {
+    return this.#handle.locks.size;
+  }
+
+  /**
+   * Waits for a lock and holds it.
+   *
+   * @param name 1 to 31 bytes of UTF-8 without '/', not beginning with '$' or '.'
+   * @throws {DlmfsError} EACCES (the file is not open to this user), EMFILE, …
+   * @throws {LockStateError} ERR_DOMAIN_CLOSED, ERR_DOMAIN_LOST; ERR_OPENER_LOST: the helper process was killed
+   * @throws {TypeError | RangeError} a wrong name or option; the signal's reason
+   */
+  async lock(name: string, options?: DomainLockOptions): Promise<DomainLock> {
+    checkDomainLockName(name);
+    const given = checkObject(options);
+    const checked = this.#checkOptions(given);
+    const signal = checkSignal(given["signal"]);
+    signal?.throwIfAborted();
+    this.#assertOpen();
+    return this.#take(name, checked, signal);
+  }
+
+  /**
+   * Takes a lock unless somebody holds it: `null` then. A lock that another node merely has cached is demanded, and waited
+   * for as long as `patience` says.
+   *
+   * @throws what {@link Domain.lock} throws; ENOTSUP: `raw` on a stack other than o2cb
+   */
+  async tryLock(name: string, options?: DomainTryLockOptions): Promise<DomainLock | null> {
+    checkDomainLockName(name);
+    const given = checkObject(options);
+    const checked = this.#checkOptions(given);
+    const raw = checkFlag(given, "raw");
+    const patience = given["patience"] === undefined ? PATIENCE_MS : checkUint32(given["patience"], "options.patience");
+    this.#assertOpen();
+    if (raw && this.stack !== "o2cb") {
+      const hint = "a refused non-blocking open hangs for ever on fs/dlm (user_ast() drops its answer); leave raw out";
+      throw dlmfsError(ENOTSUP, "open", { path: this.#handle.pathOf(name), domain: this.name, lock: name }, hint);
+    }
+    return this.#tryTake(name, { ...checked, raw }, patience);
+  }
+
+  /** Holds a lock while `fn` runs. `fn` gets the lock's signal, which aborts if the lock is lost. */
+  async withLock<T>(
+    name: string,
+    options: DomainLockOptions | undefined,
+    fn: (lock: DomainLock, signal: AbortSignal) => T | PromiseLike<T>,
+  ): Promise<T> {
+    const lock = await this.lock(name, options);
+    try {
+      return await fn(lock, lock.signal);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  /** The names of the locks that this node has files of, held, cached or neither. */
+  async names(): Promise<string[]> {
+    this.#assertOpen();
+    const outcome = await this.#handle.opener.perform({ op: "list", path: this.path });
+    if (outcome.errno !== 0) throw this.#handle.failure(outcome);
+    return (outcome.names ?? []).filter((name) => !name.startsWith("."));
+  }
+
+  /**
+   * Drops a lock from this node that is cached and not held. If no other node has a lock on it, its value goes with it.
+   *
+   * @throws {DlmfsError} EBUSY: somebody of this node holds it, waits for it, or uses it through another handle
+   */
+  async drop(name: string): Promise<void> {
+    checkDomainLockName(name);
+    this.#assertOpen();
+    const outcome = await this.#handle.drop(this.#handle.named(name));
+    if (outcome.errno !== 0) throw this.#handle.failure(outcome, name);
+  }
+
+  /** The requests of this handle that wait, those included that nobody waits for any more. */
+  pending(): PendingRequest[] {
+    const waiting = [...this.#handle.requests].flatMap((request) => request.pending ?? []);
+    const deserted = [...this.#handle.names.values()].flatMap(({ name, deserted }) =>
+      [...deserted].map(({ mode, phase, since }) => ({
+        name,
+        mode,
+        sinceMs: performance.now() - since,
+        phase,
+        abandoned: true,
+      })),
+    );
+    return [...waiting, ...deserted];
+  }
+
+  /**
+   * Closes the handle: its locks are released, its requests rejected. The node stays in the domain and keeps what it has
+   * cached.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#end(closedError(this.name));
+    return this.#closing;
+  }
+
+  /**
+   * Closes the handle, drops the locks whose files it has made, and leaves the domain if nobody else of this node uses it.
+   * When the last node leaves, all values are gone; when one leaves that has a lock in its care, so may be that lock's.
+   *
+   * @returns whether this node has left; false: others of this node use the domain
+   * @throws {DlmfsError} what rmdir(2) and unlink(2) give
+   */
+  async leave(): Promise<boolean> {
+    this.#assertOpen();
+    const { opener, path, name, stack, names } = this.#handle;
+    const made = [...names.values()].filter((named) => named.created);
+    const end = this.#releaseAll(closedError(name));
+    this.#closing = end.then(() => undefined);
+    try {
+      await end;
+      await Promise.all(made.map((named) => this.#handle.drop(named)));
+      this.#keep.close();
+      this.#handle.sidecar?.file.close();
+      return await removeDomain(opener, path, name, stack);
+    } finally {
+      this.#leaveOpener();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal The cluster has gone away. */
+  lose(why: string): void {
+    if (this.#handle.ended) return;
+    const reason = new LockStateError("ERR_DOMAIN_LOST", `the domain '${this.name}' was lost: ${why}`);
+    this.#handle.ended = reason;
+    for (const lock of [...this.#handle.locks]) lock.lose(reason);
+    for (const request of [...this.#handle.requests]) request.giveUp(reason);
+    tell(() => this.emit("lost", reason));
+  }
+
+  async #end(reason: LockStateError): Promise<void> {
+    await this.#releaseAll(reason);
+    this.#keep.close();
+    this.#handle.sidecar?.file.close();
+    this.#leaveOpener();
+  }
+
+  async #releaseAll(reason: LockStateError): Promise<void> {
+    for (const request of [...this.#handle.requests]) request.giveUp(reason);
+    const releases = [...this.#handle.locks].map((lock) => lock.release());
+    this.#handle.ended ??= reason;
+    await Promise.all(releases);
+  }
+
+  #leaveOpener(): void {
+    this.#handle.opener.leave();
+    tell(() => this.emit("close"));
+  }
+
+  #checkOptions(given: Options): CheckedOptions {
+    const checked = checkLockOptions(given);
+    if (checked.mode === "PR" && this.#handle.exclusiveOnly) {
+      throw invalidValue("options.mode", "is 'PR', but the domain was opened with { exclusiveOnly: true }");
+    }
+    return checked;
+  }
+
+  #assertOpen(): void {
+    if (this.#handle.ended) throw this.#handle.ended;
+  }
+
+  async #take(name: string, options: CheckedOptions, signal: AbortSignal | undefined): Promise<DomainLock> {
+    const request = new LockRequest(this.#handle, this.#handle.named(name), options);
+    const stop = onAbort(signal, () => {
+      request.giveUp(signal?.reason);
+    });
+    try {
+      return await this.#hold(request, name, options);
+    } finally {
+      stop();
+    }
+  }
+
+  async #hold(request: LockRequest, name: string, options: CheckedOptions): Promise<DomainLock> {
+    const grant = await request.granted;
+    const named = this.#handle.named(name);
+    if (this.#handle.ended) {
+      grant.file.close();
+      named.users--;
+      grant.place?.leave();
+      throw this.#handle.ended;
+    }
+    const { mode, onBlocking, uncached } = options;
+    return new DomainLock({ domain: this, handle: this.#handle, named, mode, onBlocking, uncached }, grant);
+  }
+
+  async #tryTake(name: string, options: CheckedOptions, patience: number): Promise<DomainLock | null> {
+    const named = this.#handle.named(name);
+    // the kernel's trylock would wait for what we ourselves have in the kernel, and that is not granted yet
+    if (options.raw && named.deserted.size > 0) return null;
+    let place;
+    if (this.#handle.exclusion !== "none") {
+      place = named.queue.tryJoin(options.mode);
+      if (!place) return null;
+      const errno = named.exclude(options.mode);
+      if (errno !== 0) {
+        place.leave();
+        if (errno === EAGAIN) return null;
+        throw dlmfsError(errno, "fcntl", { path: this.#handle.sidecar?.path ?? "", domain: this.name, lock: name });
+      }
+    }
+    const request = new LockRequest(this.#handle, named, { ...options, excluded: true }, place);
+    const timer = setTimeout(() => {
+      request.giveUp(OUT_OF_PATIENCE);
+    }, patience);
+    try {
+      return await this.#hold(request, name, options);
+    } catch (error) {
+      if (error === OUT_OF_PATIENCE || (error as NodeJS.ErrnoException).errno === ETXTBSY) return null;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+interface CheckedOptions extends RequestOptions {
+  onBlocking: OnDomainBlocking | undefined;
+  uncached: boolean;
+}
+
+/** @throws TypeError, RangeError */
+function checkLockOptions(given: Options): CheckedOptions {
+  const { onBlocking, uid, gid } = given;
+  if (onBlocking !== undefined && typeof onBlocking !== "function") {
+    throw invalidType("options.onBlocking", "a function", onBlocking);
+  }
+  return {
+    mode: checkDomainLockMode(given["mode"]),
+    onBlocking: onBlocking as OnDomainBlocking | undefined,
+    uncached: checkFlag(given, "uncached"),
+    fileMode: checkFileMode(given, "fileMode"),
+    uid: uid === undefined ? undefined : checkUint32(uid, "options.uid"),
+    gid: gid === undefined ? undefined : checkUint32(gid, "options.gid"),
+  };
+}
+
+/** @throws TypeError, RangeError */
+function checkDomainLockMode(mode: unknown = "EX"): DomainLockMode {
+  if (mode === "PR" || mode === "EX") return mode;
+  if (typeof mode !== "string") throw invalidType("options.mode", "a lock mode", mode);
+  throw invalidValue("options.mode", `is '${mode}'; ocfs2_dlmfs has PR and EX only`);
+}
+
+/** @throws TypeError, RangeError */
+function checkFileMode(given: Options, name: string): number | undefined {
+  if (given[name] === undefined) return undefined;
+  const mode = checkUint32(given[name], `options.${name}`);
+  if (mode <= 0o777) return mode;
+  throw invalidValue(`options.${name}`, `is 0o${mode.toString(8)}; permission bits up to 0o777 are expected`);
+}
+
+/** @throws TypeError, RangeError */
+function checkPath(given: Options, name: string, usual: string): string {
+  const value = given[name] ?? usual;
+  if (typeof value !== "string") throw invalidType(`options.${name}`, "a string", value);
+  if (!value.startsWith("/") || value.includes("\0")) {
+    throw invalidValue(`options.${name}`, `is '${value}'; an absolute path is expected`);
+  }
+  return value.length > 1 ? value.replace(/\/+$/, "") : value;
+}
+
+/** The first choice is the default. @throws TypeError, RangeError */
+function checkChoice<T extends string>(given: Options, name: string, choices: readonly [T, ...T[]]): T {
+  const value = given[name] ?? choices[0];
+  if (choices.includes(value as T)) return value as T;
+  if (typeof value !== "string") throw invalidType(`options.${name}`, "a string", value);
+  throw invalidValue(`options.${name}`, `is '${value}'; one of ${choices.join(", ")} is expected`);
+}
