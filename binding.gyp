@@ -6,7 +6,7 @@
       'targets': [{
         'target_name': 'clusterlock_double',
         'include_dirs': ['test/native'],
-        'sources': ['<@(addon_sources)', 'test/native/double/addon.cc', 'test/native/double/dlm_double.cc',
+        'sources': ['<@(addon_sources)', '<@(opener_sources)', 'test/native/double/addon.cc', 'test/native/double/dlm_double.cc',
                     'test/native/double/double_model.cc'],
       }],
     }],

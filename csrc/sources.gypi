@@ -1,8 +1,24 @@
-# What the addon is made of. Kept beside the sources, so that a source build from the tarball (which carries no root
+# What the addon and the opener are made of. Kept beside the sources, so that a source build from the tarball (which carries no root
 # binding.gyp: npm would list it as an install script) uses the same list.
 {
   'variables': {
     'sanitize%': '',
+    # what opens lock files: in the addon (isolation "thread"), and an executable of its own
+    'opener_sources': [
+      'csrc/dlmfs/acquire.cc',
+      'csrc/dlmfs/cluster_name.cc',
+      'csrc/dlmfs/files.cc',
+      'csrc/dlmfs/join.cc',
+      'csrc/dlmfs/opener.cc',
+      'csrc/dlmfs/packet.cc',
+      'csrc/dlmfs/range.cc',
+      'csrc/dlmfs/task.cc',
+      'csrc/sys/interrupt.cc',
+      'csrc/sys/own_table.cc',
+      'csrc/sys/packets.cc',
+      'csrc/sys/range_lock.cc',
+      'csrc/sys/thread.cc',
+    ],
     'addon_sources': [
       'csrc/dlm/channel.cc',
       'csrc/dlm/codec.cc',
@@ -12,15 +28,18 @@
       'csrc/dlm/lone_write.cc',
       'csrc/dlm/submitter.cc',
       'csrc/dlm/uevent.cc',
+      'csrc/dlmfs/opener_process.cc',
       'csrc/napi/channel_wrap.cc',
       'csrc/napi/control_wrap.cc',
+      'csrc/napi/errors.cc',
       'csrc/napi/exports.cc',
+      'csrc/napi/file_wrap.cc',
       'csrc/napi/instance.cc',
+      'csrc/napi/opener_wrap.cc',
       'csrc/napi/uevents_wrap.cc',
       'csrc/sys/abstract_socket.cc',
       'csrc/sys/event_fd.cc',
       'csrc/sys/holders.cc',
-      'csrc/sys/thread.cc',
       'csrc/sys/uevents.cc',
     ],
   },
@@ -47,6 +66,10 @@
   },
   'targets': [{
     'target_name': 'clusterlock',
-    'sources': ['<@(addon_sources)', 'napi/addon.cc', 'sys/file_ops.cc'],
+    'sources': ['<@(addon_sources)', '<@(opener_sources)', 'napi/addon.cc', 'sys/file_ops.cc'],
+  }, {
+    'target_name': 'clusterlock_opener',
+    'type': 'executable',
+    'sources': ['<@(opener_sources)', 'dlmfs/opener_main.cc'],
   }],
 }

@@ -1,17 +1,32 @@
 #include "napi/exports.h"
 
+#include <memory>
+
 #include "napi/channel_wrap.h"
 #include "napi/control_wrap.h"
 #include "napi/instance.h"
+#include "napi/opener_wrap.h"
 #include "napi/uevents_wrap.h"
 #include "sys/abstract_socket.h"
 
 namespace clusterlock::napi {
+namespace {
+
+// Deleted with the environment.
+struct Controls {
+  Controls(Napi::Env env, const std::shared_ptr<Instance>& instance)
+      : control(env, instance, ChannelWrap::Define(env)), opener(env, instance) {}
+  ControlWrap control;
+  OpenerControl opener;
+};
+
+}  // namespace
 
 void Export(Napi::Env env, Napi::Object exports) {
   const auto instance = Instance::Create(env);
-  auto* control = new ControlWrap(env, instance, ChannelWrap::Define(env));
-  env.SetInstanceData(control);  // deleted with the environment
+  auto* controls = new Controls(env, instance);
+  env.SetInstanceData(controls);
+  ControlWrap* control = &controls->control;
   exports.Set("openLockspace", Napi::Function::New(env, [control](const Napi::CallbackInfo& info) {
                 return control->OpenLockspace(info);
               }));
@@ -22,6 +37,9 @@ void Export(Napi::Env env, Napi::Object exports) {
   exports.Set("connectAbstract", Napi::Function::New(env, [](const Napi::CallbackInfo& info) -> Napi::Value {
                 const std::string name = info[0].As<Napi::String>().Utf8Value();
                 return Napi::Number::New(info.Env(), sys::ConnectAbstract(name));
+              }));
+  exports.Set("startOpener", Napi::Function::New(env, [opener = &controls->opener](const Napi::CallbackInfo& info) {
+                return opener->Start(info);
               }));
   exports.Set("watchUevents", UeventsWrap::Watch(env, instance));
 }

@@ -22,11 +22,7 @@ Poll::Poll(std::shared_ptr<Instance> instance, int fd, Callback callback) : hand
   }
   handle_->instance->HandleOpened();
   uv_unref(reinterpret_cast<uv_handle_t*>(&handle_->uv));
-  uv_poll_start(&handle_->uv, UV_READABLE, [](uv_poll_t* uv, int status, int) {
-    const auto* handle = static_cast<Handle*>(uv->data);
-    const Callback call = handle->callback;  // the call may end the handle's owner
-    call(status);
-  });
+  WantWritable(false);
 }
 
 Poll::~Poll() {
@@ -36,6 +32,14 @@ Poll::~Poll() {
   uv_close(reinterpret_cast<uv_handle_t*>(&handle_->uv), [](uv_handle_t* uv) {
     const std::unique_ptr<Handle> handle(static_cast<Handle*>(uv->data));
     handle->instance->HandleClosed();
+  });
+}
+
+void Poll::WantWritable(bool on) {
+  uv_poll_start(&handle_->uv, UV_READABLE | (on ? UV_WRITABLE : 0), [](uv_poll_t* uv, int status, int) {
+    const auto* handle = static_cast<Handle*>(uv->data);
+    const Callback call = handle->callback;  // the call may end the handle's owner
+    call(status);
   });
 }
 

@@ -31,6 +31,8 @@ class Poll {
 
   void Ref();
   void Unref();
+  // Whether it is also called when the descriptor takes data; at first it is not.
+  void WantWritable(bool on);
 
  private:
   struct Handle;

@@ -5,10 +5,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string_view>
+#include <utility>
+
+#include "sys/own_table.h"
 
 namespace clusterlock::sys {
 namespace {
@@ -42,26 +44,7 @@ class KernelFileOps final : public FileOps {
     if (size < 0 || std::string_view(name.data(), static_cast<size_t>(size)) != kInitial) return 0;
     return static_cast<unsigned>(::syscall(SYS_gettid));
   }
-  bool Isolate(std::vector<int> keep) override {
-    std::sort(keep.begin(), keep.end());
-    // The highest range first: with it the kernel makes the new table, and copies only what lies below.
-    if (!CloseRange(static_cast<unsigned>(keep.back()) + 1, ~0U, kUnshare)) return false;
-    unsigned from = 0;
-    for (const int fd : keep) {
-      const auto kept = static_cast<unsigned>(fd);
-      if (kept > from) CloseRange(from, kept - 1, 0);
-      from = kept + 1;
-    }
-    return true;
-  }
-
- private:
-  static bool CloseRange(unsigned first, unsigned last, unsigned flags) {
-    // by number: the C library of a supported system may be older than the wrapper
-    return ::syscall(kCloseRange, first, last, flags) == 0;
-  }
-  static constexpr long kCloseRange = 436;
-  static constexpr unsigned kUnshare = 2;  // CLOSE_RANGE_UNSHARE; before Linux 5.9 there is none of this
+  bool Isolate(std::vector<int> keep) override { return OwnTable(std::move(keep)); }
 };
 
 }  // namespace

@@ -9,9 +9,6 @@
 namespace clusterlock::sys {
 namespace {
 
-// Enough for a few frames and one system call; the default would reserve 8 MiB for each.
-constexpr size_t kStackSize = size_t{256} * 1024;
-
 void* Main(void* raw) {
   const std::unique_ptr<std::function<void()>> body(static_cast<std::function<void()>*>(raw));
   (*body)();
@@ -20,12 +17,12 @@ void* Main(void* raw) {
 
 }  // namespace
 
-void Detach(std::function<void()> body) {
+void Detach(std::function<void()> body, size_t stack_size) {
   auto owned = std::make_unique<std::function<void()>>(std::move(body));
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, kStackSize);
+  pthread_attr_setstacksize(&attributes, stack_size);
 
   sigset_t all, before;
   sigfillset(&all);

@@ -1,0 +1,68 @@
+#include "dlmfs/acquire.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "sys/range_lock.h"
+
+namespace clusterlock::dlmfs {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr milliseconds kFirstPause{1};
+constexpr milliseconds kLongestPause{20};
+constexpr uint32_t kDefaultMode = 0644;
+
+int Lock(Task& task, int fd, RangeKind kind, int16_t type) {
+  const int64_t byte = ByteOf(task.request().name, kind);
+  return task.WaitLocally([&] { return sys::LockRange(fd, byte, 1, type, sys::RangeWait::kYes); });
+}
+
+}  // namespace
+
+Outcome Acquire(Task& task, sys::UniqueFd sidecar, const std::function<void()>& phase,
+                const std::function<bool()>& gives_up) {
+  const Request& request = task.request();
+  const bool excludes = request.range != RangeType::kNone;
+  if (excludes) {
+    const int16_t type = request.range == RangeType::kShared ? F_RDLCK : F_WRLCK;
+    const int error = Lock(task, sidecar.get(), RangeKind::kExclusion, type);
+    if (error != 0) return Outcome::Failed(-error, "fcntl");
+  }
+  const auto let_go = [&](int error, const char* syscall) {
+    if (excludes) {
+      const int64_t byte = ByteOf(request.name, RangeKind::kExclusion);
+      sys::LockRange(sidecar.get(), byte, 1, F_UNLCK, sys::RangeWait::kNo);
+    }
+    return Outcome::Failed(error, syscall);
+  };
+
+  // Of this thread alone: it stays for as long as the kernel keeps the thread, even when the process is being killed.
+  sys::UniqueFd pending;
+  if (!request.sidecar_path.empty()) {
+    pending = sys::UniqueFd(::open(request.sidecar_path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!pending.valid()) return let_go(errno, "open");
+    // Waits for one who is unlinking the name.
+    const int error = Lock(task, pending.get(), RangeKind::kPending, F_RDLCK);
+    if (error != 0) return let_go(-error, "fcntl");
+  }
+  if (!task.EnterKernel()) return let_go(ECANCELED, "fcntl");
+  phase();
+  sidecar.Close();
+
+  const uint32_t mode = request.mode == kLeave ? kDefaultMode : request.mode;
+  for (auto pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
+    Outcome out;
+    out.file = sys::UniqueFd(::open(request.path.c_str(), request.flags | O_CLOEXEC, mode));
+    if (out.file.valid()) return out;
+    const int error = errno;
+    // EAGAIN: it is being unlinked (fs/ocfs2/dlmfs/userdlm.c:user_dlm_cluster_lock()), which can take its time.
+    if ((error != EINTR && error != EAGAIN) || gives_up()) return Outcome::Failed(error, "open");
+    if (error == EAGAIN) std::this_thread::sleep_for(pause);
+  }
+}
+
+}  // namespace clusterlock::dlmfs

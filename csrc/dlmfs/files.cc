@@ -1,0 +1,170 @@
+#include "dlmfs/files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <memory>
+
+#include "sys/range_lock.h"
+
+namespace clusterlock::dlmfs {
+namespace {
+
+constexpr mode_t kPermissions = 07777;
+constexpr uint32_t kDefaultMode = 0644;
+constexpr uint32_t kSidecarMode = 0600;
+
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+bool IsTrusted(uid_t owner) {
+  return owner == 0 || owner == ::geteuid();
+}
+
+// With its final mode and owner before anyone can see it: who opened it earlier would be refused by a mode that is
+// about to change.
+Outcome CreateSidecar(const Request& request) {
+  const std::string parent = ParentOf(request.path);
+  const mode_t mode = (request.mode == kLeave ? kSidecarMode : request.mode) & kPermissions;
+  Outcome out;
+  out.file = sys::UniqueFd(::open(parent.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  const bool hidden = out.file.valid();
+  if (!hidden) {
+    // a file system without nameless files
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) return Outcome::Failed(errno, "open");
+    out.file = sys::UniqueFd(::open(request.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+    if (!out.file.valid()) return Outcome::Failed(errno, "open");
+  }
+  const bool gives = ::geteuid() == 0 && (request.uid != kLeave || request.gid != kLeave);
+  if (gives && ::fchown(out.file.get(), request.uid, request.gid) != 0) return Outcome::Failed(errno, "fchown");
+  if (::fchmod(out.file.get(), mode) != 0) return Outcome::Failed(errno, "fchmod");
+  const std::string link = "/proc/thread-self/fd/" + std::to_string(out.file.get());
+  if (hidden && ::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, request.path.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+    return Outcome::Failed(errno, "linkat");
+  }
+  return out;
+}
+
+Outcome OpenExisting(const std::string& path) {
+  Outcome out;
+  constexpr int kFlags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;  // O_NONBLOCK: what lies there may be a FIFO
+  out.file = sys::UniqueFd(::open(path.c_str(), O_RDWR | kFlags));
+  if (!out.file.valid() && (errno == EACCES || errno == EROFS)) {
+    out.file = sys::UniqueFd(::open(path.c_str(), O_RDONLY | kFlags));
+  }
+  return out.file.valid() ? std::move(out) : Outcome::Failed(errno, "open");
+}
+
+}  // namespace
+
+int MakeParent(const std::string& path) {
+  const std::string parent = ParentOf(path);
+  for (size_t end = parent.find('/', 1);; end = parent.find('/', end + 1)) {
+    const std::string part = parent.substr(0, end);
+    const bool last = end == std::string::npos;
+    if (::mkdir(part.c_str(), 0755) != 0) {
+      if (errno != EEXIST) return errno;
+    } else if (last && ::geteuid() == 0 && ::chmod(part.c_str(), 01777) != 0) {
+      return errno;
+    }
+    if (last) return 0;
+  }
+}
+
+Outcome OpenSidecar(const Request& request) {
+  const int error = MakeParent(request.path);
+  if (error != 0) return Outcome::Failed(error, "mkdir");
+  struct stat info {};
+  // Whoever owns the directory could put another file in its place, and two processes would lock two files.
+  if (::stat(ParentOf(request.path).c_str(), &info) != 0) return Outcome::Failed(errno, "stat");
+  if (!IsTrusted(info.st_uid)) return Outcome::Failed(EPERM, "fstat");
+  Outcome out = OpenExisting(request.path);
+  while (out.error == ENOENT) {
+    out = CreateSidecar(request);
+    if (out.error != EEXIST) break;
+    out = OpenExisting(request.path);  // somebody else was faster
+  }
+  if (out.error != 0) return out;
+  if (::fstat(out.file.get(), &info) != 0) return Outcome::Failed(errno, "fstat");
+  if (!S_ISREG(info.st_mode)) return Outcome::Failed(EPERM, "fstat");
+  return out;
+}
+
+Outcome OpenPrivate(const std::string& path, bool create) {
+  const int error = create ? MakeParent(path) : 0;
+  if (error != 0) return Outcome::Failed(error, "mkdir");
+  Outcome out;
+  const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  out.file = sys::UniqueFd(::open(path.c_str(), flags | (create ? O_CREAT : 0), 0600));
+  if (!out.file.valid()) return Outcome::Failed(errno, "open");
+  struct stat info {};
+  if (::fstat(out.file.get(), &info) != 0) return Outcome::Failed(errno, "fstat");
+  const bool ours = S_ISREG(info.st_mode) && IsTrusted(info.st_uid) && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  return ours ? std::move(out) : Outcome::Failed(EPERM, "fstat");
+}
+
+Outcome Create(const Request& request) {
+  const char* path = request.path.c_str();
+  const mode_t mode = (request.mode == kLeave ? kDefaultMode : request.mode) & kPermissions;
+  if (::mknod(path, S_IFREG | mode, 0) != 0 && errno != EEXIST) return Outcome::Failed(errno, "mknod");
+  struct stat info {};
+  if (::lstat(path, &info) != 0) return Outcome::Failed(errno, "stat");
+  // only what differs: whoever finds another user's file as it should be needs no right to change it
+  const bool owner =
+      (request.uid != kLeave && request.uid != info.st_uid) || (request.gid != kLeave && request.gid != info.st_gid);
+  if (owner && ::lchown(path, request.uid, request.gid) != 0) return Outcome::Failed(errno, "chown");
+  if (request.mode != kLeave && (owner || (info.st_mode & kPermissions) != mode) && ::chmod(path, mode) != 0) {
+    return Outcome::Failed(errno, "chmod");
+  }
+  return {};
+}
+
+Outcome Unlink(const Request& request) {
+  sys::UniqueFd sidecar;
+  if (!request.sidecar_path.empty()) {
+    sidecar = sys::UniqueFd(::open(request.sidecar_path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (!sidecar.valid()) return Outcome::Failed(errno, "open");
+    // All bytes of the name at once. An unlink() while an open() of the name is under way would wait for that, and keep
+    // everybody out of the directory meanwhile (fs/ocfs2/dlmfs/userdlm.c:user_dlm_destroy_lock()).
+    const int64_t first = ByteOf(request.name, RangeKind::kExclusion);
+    const int error = sys::LockRange(sidecar.get(), first, kRangeKinds, F_WRLCK, sys::RangeWait::kNo);
+    if (error != 0) return Outcome::Failed(error == -EAGAIN ? EBUSY : -error, "fcntl");
+  }
+  if (::unlink(request.path.c_str()) != 0) return Outcome::Failed(errno, "unlink");
+  return {};
+}
+
+Outcome Rmdir(const Request& request) {
+  if (::rmdir(request.path.c_str()) != 0) return Outcome::Failed(errno, "rmdir");
+  return {};
+}
+
+Outcome List(const Request& request) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(request.path.c_str()), [](DIR* d) { return ::closedir(d); });
+  if (!dir) return Outcome::Failed(errno, "opendir");
+  Outcome out;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(dir.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") out.names.push_back(name);
+  }
+  if (errno != 0) return Outcome::Failed(errno, "readdir");
+  return out;
+}
+
+Outcome Stat(const Request& request) {
+  struct stat info {};
+  if (::stat(request.path.c_str(), &info) != 0) return Outcome::Failed(errno, "stat");
+  Outcome out;
+  out.stat = FileStat{info.st_dev, info.st_ino, info.st_mode, info.st_uid, info.st_gid};
+  return out;
+}
+
+}  // namespace clusterlock::dlmfs
