@@ -132,6 +132,8 @@ export interface NativeOpener {
 
 /** The addon; csrc/napi/exports.cc. Every call returns at once and ends in its callback. */
 export interface NativeAddon {
+  /** Where it was loaded from. */
+  path?: string;
   openLockspace(
     name: string,
     create: boolean,
@@ -216,4 +218,12 @@ let loaded: NativeAddon | undefined;
 /** The addon of this process or worker, loaded when first needed. */
 export function native(): NativeAddon {
   return (loaded ??= load());
+}
+
+/** The program of isolation "process": it was built with the addon, and stands beside it. */
+export function openerPath(): string {
+  const addon = native().path ?? path.resolve(__dirname, "../build/Release/clusterlock.node");
+  // clusterlock.node has a clusterlock_opener, clusterlock.glibc.node a clusterlock_opener.glibc
+  const name = path.basename(addon, ".node").replace(/^[^.]*/, "clusterlock_opener");
+  return path.join(path.dirname(addon), name);
 }

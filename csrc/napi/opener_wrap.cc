@@ -262,6 +262,7 @@ Napi::Object OpenerWrap::Describe(Napi::Env env, Answer answer) {
   out.Set("value", static_cast<double>(reply.value));
   if (answer.file.valid()) out.Set("file", FileWrap::New(*files_, instance_, std::move(answer.file)));
   if (reply.stat) out.Set("stat", clusterlock::napi::Describe(env, *reply.stat));
+  if (reply.kind == dlmfs::ReplyKind::kPhase || reply.error != 0) return out;
   const auto list = [&](const char* key, const auto& items, const auto& describe) {
     auto array = Napi::Array::New(env, items.size());
     for (uint32_t i = 0; i < items.size(); ++i) array.Set(i, describe(items[i]));

@@ -27,6 +27,7 @@ export const DOUBLE_PATH: string = path.resolve(
 
 export function loadDouble(): { addon: NativeAddon; levers: Levers } {
   const addon = createRequire(__filename)(DOUBLE_PATH) as NativeAddon & { double: Levers };
+  addon.path = DOUBLE_PATH;
   return { addon, levers: addon.double };
 }
 
