@@ -14,11 +14,24 @@ namespace {
 using std::chrono::milliseconds;
 constexpr milliseconds kFirstPause{1};
 constexpr milliseconds kLongestPause{20};
-constexpr uint32_t kDefaultMode = 0644;
+constexpr uint32_t kDefaultMode = 0664;
 
 int Lock(Task& task, int fd, RangeKind kind, int16_t type) {
   const int64_t byte = ByteOf(task.request().name, kind);
   return task.WaitLocally([&] { return sys::LockRange(fd, byte, 1, type, sys::RangeWait::kYes); });
+}
+
+// Sleeps for as long as the kernel likes.
+Outcome Open(const std::string& path, int flags, uint32_t mode, const std::function<bool()>& gives_up) {
+  for (auto pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
+    Outcome out;
+    out.file = sys::UniqueFd(::open(path.c_str(), flags | O_CLOEXEC, mode));
+    if (out.file.valid()) return out;
+    const int error = errno;
+    // EAGAIN: it is being unlinked (fs/ocfs2/dlmfs/userdlm.c:user_dlm_cluster_lock()), which can take its time.
+    if ((error != EINTR && error != EAGAIN) || gives_up()) return Outcome::Failed(error, "open");
+    if (error == EAGAIN) std::this_thread::sleep_for(pause);
+  }
 }
 
 }  // namespace
@@ -32,6 +45,7 @@ Outcome Acquire(Task& task, sys::UniqueFd sidecar, const std::function<void()>& 
     const int error = Lock(task, sidecar.get(), RangeKind::kExclusion, type);
     if (error != 0) return Outcome::Failed(-error, "fcntl");
   }
+  if (request.path.empty()) return {};
   const auto let_go = [&](int error, const char* syscall) {
     if (excludes) {
       const int64_t byte = ByteOf(request.name, RangeKind::kExclusion);
@@ -54,15 +68,14 @@ Outcome Acquire(Task& task, sys::UniqueFd sidecar, const std::function<void()>& 
   sidecar.Close();
 
   const uint32_t mode = request.mode == kLeave ? kDefaultMode : request.mode;
-  for (auto pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
-    Outcome out;
-    out.file = sys::UniqueFd(::open(request.path.c_str(), request.flags | O_CLOEXEC, mode));
-    if (out.file.valid()) return out;
-    const int error = errno;
-    // EAGAIN: it is being unlinked (fs/ocfs2/dlmfs/userdlm.c:user_dlm_cluster_lock()), which can take its time.
-    if ((error != EINTR && error != EAGAIN) || gives_up()) return Outcome::Failed(error, "open");
-    if (error == EAGAIN) std::this_thread::sleep_for(pause);
+  // Held until the lock itself is granted, and then given back, whatever becomes of whoever asked: as long as this
+  // thread is in the kernel with the one request, no other node is with another.
+  Outcome gate;
+  if (!request.gate_path.empty()) {
+    gate = Open(request.gate_path, O_RDWR | O_CREAT, mode, gives_up);
+    if (gate.error != 0) return gate;
   }
+  return Open(request.path, request.flags, mode, gives_up);
 }
 
 }  // namespace clusterlock::dlmfs

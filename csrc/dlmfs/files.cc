@@ -13,7 +13,7 @@ namespace clusterlock::dlmfs {
 namespace {
 
 constexpr mode_t kPermissions = 07777;
-constexpr uint32_t kDefaultMode = 0644;
+constexpr uint32_t kDefaultMode = 0664;
 constexpr uint32_t kSidecarMode = 0600;
 
 std::string ParentOf(const std::string& path) {
@@ -111,17 +111,16 @@ Outcome OpenPrivate(const std::string& path, bool create) {
 Outcome Create(const Request& request) {
   const char* path = request.path.c_str();
   const mode_t mode = (request.mode == kLeave ? kDefaultMode : request.mode) & kPermissions;
-  if (::mknod(path, S_IFREG | mode, 0) != 0 && errno != EEXIST) return Outcome::Failed(errno, "mknod");
-  struct stat info {};
-  if (::lstat(path, &info) != 0) return Outcome::Failed(errno, "stat");
-  // only what differs: whoever finds another user's file as it should be needs no right to change it
-  const bool owner =
-      (request.uid != kLeave && request.uid != info.st_uid) || (request.gid != kLeave && request.gid != info.st_gid);
-  if (owner && ::lchown(path, request.uid, request.gid) != 0) return Outcome::Failed(errno, "chown");
-  if (request.mode != kLeave && (owner || (info.st_mode & kPermissions) != mode) && ::chmod(path, mode) != 0) {
-    return Outcome::Failed(errno, "chmod");
+  Outcome out;
+  if (::mknod(path, S_IFREG | mode, 0) != 0) {
+    // whose it is has a say in who may open it, and nobody else
+    return errno == EEXIST ? std::move(out) : Outcome::Failed(errno, "mknod");
   }
-  return {};
+  out.value = 1;
+  const bool owner = request.uid != kLeave || request.gid != kLeave;
+  if (owner && ::lchown(path, request.uid, request.gid) != 0) return Outcome::Failed(errno, "chown");
+  if (request.mode != kLeave && ::chmod(path, mode) != 0) return Outcome::Failed(errno, "chmod");
+  return out;
 }
 
 Outcome Unlink(const Request& request) {

@@ -89,6 +89,7 @@ std::vector<uint8_t> Encode(const Request& request) {
   out.Put(request.path);
   out.Put(request.name);
   out.Put(request.sidecar_path);
+  out.Put(request.gate_path);
   out.Put(request.name_path);
   out.Put(request.name_lock_path);
   return out.Take();
@@ -99,8 +100,8 @@ std::optional<Request> DecodeRequest(const uint8_t* bytes, size_t size) {
   Request out;
   const bool whole = in.Get(&out.id) && in.GetEnum(&out.op, kOps) && in.GetEnum(&out.range, kRangeTypes) &&
                      in.Get(&out.flags) && in.Get(&out.mode) && in.Get(&out.uid) && in.Get(&out.gid) &&
-                     in.Get(&out.path) && in.Get(&out.name) && in.Get(&out.sidecar_path) && in.Get(&out.name_path) &&
-                     in.Get(&out.name_lock_path) && in.AtEnd();
+                     in.Get(&out.path) && in.Get(&out.name) && in.Get(&out.sidecar_path) && in.Get(&out.gate_path) &&
+                     in.Get(&out.name_path) && in.Get(&out.name_lock_path) && in.AtEnd();
   if (!whole) return std::nullopt;
   return out;
 }

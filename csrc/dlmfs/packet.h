@@ -44,6 +44,7 @@ struct Request {
   std::string path;
   std::string name;
   std::string sidecar_path;
+  std::string gate_path;
   std::string name_path;
   std::string name_lock_path;
 };

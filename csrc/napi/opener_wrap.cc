@@ -62,6 +62,7 @@ dlmfs::Request ReadRequest(uint32_t id, const Napi::Object& from) {
   out.path = Text(from, "path");
   out.name = Text(from, "name");
   out.sidecar_path = Text(from, "sidecarPath");
+  out.gate_path = Text(from, "gatePath");
   out.name_path = Text(from, "namePath");
   out.name_lock_path = Text(from, "nameLockPath");
   return out;
