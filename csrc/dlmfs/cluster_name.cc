@@ -103,9 +103,8 @@ void BlankedName::Blank(int pulse) {
   const Failure reading = ReadNameAt(name_path_.c_str(), &name);
   if (reading.error != 0) return Fail(reading.error, reading.syscall);
   if (name.size == 0) return;  // there is none to hide
-  if (::pwrite(lock_file_, name.bytes.data(), name.size, 0) != static_cast<ssize_t>(name.size)) {
-    return Fail(errno, "pwrite");
-  }
+  const ssize_t saved = ::pwrite(lock_file_, name.bytes.data(), name.size, 0);
+  if (saved != static_cast<ssize_t>(name.size)) return Fail(saved < 0 ? errno : EIO, "pwrite");
   if (!Guard(pulse)) {
     const int error = errno;
     Forget(lock_file_, false);

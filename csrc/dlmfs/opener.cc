@@ -71,9 +71,8 @@ void Opener::Serve() {
   const auto done = [this] {
     return std::none_of(tasks_.begin(), tasks_.end(), [this](const auto& entry) { return MustFinish(*entry.second); });
   };
-  while (!finished_.wait_for(lock, kNudges, done)) {
-    for (const auto& [id, task] : tasks_) task->Nudge();
-  }
+  while (Nudge() && !done()) finished_.wait_for(lock, kNudges);
+  finished_.wait(lock, done);
 }
 
 bool Opener::MustFinish(const Task& task) const {
@@ -181,19 +180,20 @@ void Opener::Cancel(uint32_t id) {
     const auto found = tasks_.find(id);
     if (found != tasks_.end()) task = found->second;
   }
-  if (task) task->Cancel();
+  if (task && task->Cancel()) cancelled_.push_back(std::move(task));
 }
 
 void Opener::CancelAll() {
   const std::lock_guard lock(mutex_);
-  for (const auto& [id, task] : tasks_) task->Cancel();
+  for (const auto& [id, task] : tasks_) {
+    if (task->Cancel()) cancelled_.push_back(task);
+  }
 }
 
 bool Opener::Nudge() {
-  const std::lock_guard lock(mutex_);
-  bool again = false;
-  for (const auto& [id, task] : tasks_) again = task->Nudge() || again;
-  return again;
+  const auto done = [](const std::shared_ptr<Task>& task) { return !task->Nudge(); };
+  cancelled_.erase(std::remove_if(cancelled_.begin(), cancelled_.end(), done), cancelled_.end());
+  return !cancelled_.empty();
 }
 
 int Opener::Send(const Reply& reply, int passed) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "dlmfs/outcome.h"
 #include "dlmfs/task.h"
@@ -39,6 +40,7 @@ class Opener : public std::enable_shared_from_this<Opener> {
   Outcome Perform(Task& task, sys::UniqueFd passed);
   void Cancel(uint32_t id);
   void CancelAll();
+  // Whether it has to be called again.
   bool Nudge();
   void Answer(uint32_t id, Outcome outcome);
   void AnswerStatus(uint32_t id);
@@ -51,6 +53,7 @@ class Opener : public std::enable_shared_from_this<Opener> {
   std::mutex mutex_;
   std::condition_variable finished_;
   std::map<uint32_t, std::shared_ptr<Task>> tasks_;
+  std::vector<std::shared_ptr<Task>> cancelled_;  // and still waiting: of the serving thread alone
 };
 
 }  // namespace clusterlock::dlmfs

@@ -42,12 +42,12 @@ bool Task::EnterKernel() {
   return true;
 }
 
-void Task::Cancel() {
+bool Task::Cancel() {
   {
     const std::lock_guard lock(mutex_);
     cancelled_ = true;
   }
-  Nudge();
+  return Nudge();
 }
 
 bool Task::Nudge() {

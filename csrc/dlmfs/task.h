@@ -25,9 +25,9 @@ class Task {
   // The local waits are over; nothing ends the task early any more. False: it was cancelled.
   bool EnterKernel();
 
-  // On any thread. Only a first step: a signal may come just before the wait that it is meant to end, so whoever
-  // cancels calls Nudge() again and again for as long as it returns true.
-  void Cancel();
+  // On any thread. Only a first step while it returns true: a signal may come just before the wait that it is meant to
+  // end, so whoever cancels calls Nudge() again and again until it returns false.
+  bool Cancel();
   bool Nudge();
   bool cancelled() const;
   Phase phase() const;

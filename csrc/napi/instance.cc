@@ -9,6 +9,7 @@ struct Poll::Handle {
   uv_poll_t uv{};
   Callback callback;
   std::shared_ptr<Instance> instance;
+  int events = 0;
 };
 
 Poll::Poll(std::shared_ptr<Instance> instance, int fd, Callback callback) : handle_(new Handle) {
@@ -36,7 +37,9 @@ Poll::~Poll() {
 }
 
 void Poll::WantWritable(bool on) {
-  uv_poll_start(&handle_->uv, UV_READABLE | (on ? UV_WRITABLE : 0), [](uv_poll_t* uv, int status, int) {
+  const int events = UV_READABLE | (on ? UV_WRITABLE : 0);
+  if (std::exchange(handle_->events, events) == events) return;
+  uv_poll_start(&handle_->uv, events, [](uv_poll_t* uv, int status, int) {
     const auto* handle = static_cast<Handle*>(uv->data);
     const Callback call = handle->callback;  // the call may end the handle's owner
     call(status);

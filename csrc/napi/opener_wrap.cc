@@ -146,10 +146,11 @@ void OpenerWrap::Teardown() noexcept {
 
 // request(id, request)
 void OpenerWrap::Request(const Napi::CallbackInfo& info) {
-  if (!socket_poll_) throw Napi::Error::New(info.Env(), "the opener is closed");
   const auto from = info[1].As<Napi::Object>();
   const dlmfs::Request request = ReadRequest(info[0].As<Napi::Number>().Uint32Value(), from);
   const Napi::Value sidecar = from.Get("sidecar");
+  // last: reading an object can run anything
+  if (!socket_poll_) throw Napi::Error::New(info.Env(), "the opener is closed");
   Send(request, sidecar.IsUndefined() ? nullptr : FileWrap::Share(*files_, sidecar));
 }
 
@@ -200,6 +201,8 @@ std::vector<OpenerWrap::Answer> OpenerWrap::Receive(size_t limit) {
   std::vector<uint8_t> buffer(dlmfs::kPacketMax);
   while (out.size() < limit) {
     sys::Received received = sys::ReceivePacket(socket_.get(), buffer.data(), buffer.size(), sys::Wait::kNo);
+    if (received.error == EMSGSIZE) continue;
+    ended_ = ended_ || (received.error == 0 ? received.size == 0 : received.error != EAGAIN);
     if (received.error != 0 || received.size == 0) break;
     auto reply = dlmfs::DecodeReply(buffer.data(), received.size);
     if (!reply) continue;
@@ -233,17 +236,21 @@ std::optional<OpenerWrap::Answer> OpenerWrap::Complete(Answer answer) {
 void OpenerWrap::OnSocket() {
   Flush();
   Deliver(Receive(kBatch));
+  if (socket_poll_ && ended_) End();
 }
 
-// The opener is gone: first what it has said before.
+// The opener is gone, though a thread of it that the kernel does not let go may still have its end of the socket.
 void OpenerWrap::OnPulse() {
-  pulse_poll_.reset();  // it would wake up for ever
   for (;;) {
-    std::vector<Answer> answers = Receive(kBatch);
+    std::vector<Answer> answers = Receive(kBatch);  // what it has said before
     if (answers.empty()) break;
     Deliver(std::move(answers));
     if (!socket_poll_) return;  // a callback has closed it
   }
+  End();
+}
+
+void OpenerWrap::End() {
   EnterJs(Env(), [&] {
     const Napi::Function on_end = on_end_.Value();
     const Napi::Value self = Value();

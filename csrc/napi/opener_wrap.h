@@ -61,6 +61,7 @@ class OpenerWrap final : public Napi::ObjectWrap<OpenerWrap>, public Closable {
   void Flush();
   void OnSocket();
   void OnPulse();
+  void End();
   std::vector<Answer> Receive(size_t limit);
   std::optional<Answer> Complete(Answer answer);
   Napi::Object Describe(Napi::Env env, Answer answer);
@@ -73,6 +74,7 @@ class OpenerWrap final : public Napi::ObjectWrap<OpenerWrap>, public Closable {
   std::optional<Poll> pulse_poll_;
   std::deque<Unsent> unsent_;
   std::map<uint32_t, Parted> parted_;
+  bool ended_ = false;
   const Napi::FunctionReference* files_ = nullptr;
   Napi::FunctionReference on_events_;
   Napi::FunctionReference on_end_;
