@@ -19,7 +19,7 @@ import { checkCreation, checkListener, checkMode, checkXid } from "./options";
 import { OP } from "./request-buffer";
 import { keptFlags, requestFlags } from "./request-flags";
 import { Roster } from "./roster";
-import { readMembers } from "./watch/members";
+import { readMembers } from "../fs-dlm/watch/members";
 import { Watch } from "./watch/watch";
 
 const EACCES = -13;

@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 
 import { Lockspace } from "../../lib/dlm";
-import { RecoveryProbe } from "../../lib/dlm/watch/recovery";
+import { RecoveryProbe } from "../../lib/fs-dlm/watch/recovery";
 import { type NativeChannel, type NativeAddon, useAddon } from "../../lib/native";
 
 import { loadDouble, until } from "./double";

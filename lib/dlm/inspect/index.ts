@@ -1,7 +1,18 @@
 // What the kernel and dlm_controld say of lockspaces and locks, as data.
 
-export { type ClusterStatus, type DaemonStatus, type NodeStatus, clusterStatus } from "./cluster-status";
-export type { Change, ChangeWait, LockspaceFlags, LockspaceNode, PendingChange } from "./controld/layout";
+export {
+  type ClusterStatus,
+  type DaemonStatus,
+  type NodeStatus,
+  clusterStatus,
+} from "../../fs-dlm/inspect/cluster-status";
+export type {
+  Change,
+  ChangeWait,
+  LockspaceFlags,
+  LockspaceNode,
+  PendingChange,
+} from "../../fs-dlm/inspect/controld/layout";
 export type {
   DumpSource,
   DumpedLock,
@@ -12,7 +23,7 @@ export type {
   InactiveResource,
   LockDump,
   MessageType,
-} from "./dump";
+} from "../../fs-dlm/inspect/dump";
 export { type Deadlock, type DeadlockStep, findDeadlocks } from "./graph/deadlocks";
 export { waitForDot } from "./graph/dot";
 export {
@@ -31,10 +42,10 @@ export {
   type LockspaceMember,
   type RecoverStatus,
   listLockspaces,
-} from "./lockspaces";
-export type { ClusterAddress } from "./node-id";
-export type { ControldOptions } from "./options";
+} from "../../fs-dlm/inspect/lockspaces";
+export type { ClusterAddress } from "../../fs-dlm/inspect/node-id";
+export type { ControldOptions } from "../../fs-dlm/inspect/options";
 export { type Orphans, orphansOf } from "./orphans";
-export type { Problem } from "./problems";
-export { readResourceName, writeResourceName } from "./resource-names";
+export type { Problem } from "../../fs-dlm/inspect/problems";
+export { readResourceName, writeResourceName } from "../../fs-dlm/inspect/resource-names";
 export { type Holders, whoHolds } from "./who-holds";

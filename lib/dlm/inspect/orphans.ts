@@ -1,4 +1,4 @@
-import type { DumpedLock, DumpedResource, LockDump } from "./dump";
+import type { DumpedLock, DumpedResource, LockDump } from "../../fs-dlm/inspect/dump";
 
 export interface Orphans {
   /**

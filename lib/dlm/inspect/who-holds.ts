@@ -1,9 +1,9 @@
 import { encodeResourceName, type ResourceName } from "../names";
 
-import type { DumpedLock } from "./dump";
+import type { DumpedLock } from "../../fs-dlm/inspect/dump";
 import { type LockDumpOptions, dumpOf } from "./lock-dump";
-import type { Problem } from "./problems";
-import { writeResourceName } from "./resource-names";
+import type { Problem } from "../../fs-dlm/inspect/problems";
+import { writeResourceName } from "../../fs-dlm/inspect/resource-names";
 
 export interface Holders {
   lockspace: string;

@@ -1,9 +1,10 @@
-import { onAnnouncement } from "./announcements";
-import { controller } from "./controller";
-import { DeviceProbe } from "./device";
-import { readMembers } from "./members";
-import { RecoveryProbe } from "./recovery";
+import { onAnnouncement } from "../../fs-dlm/watch/announcements";
+import { controller } from "../../fs-dlm/watch/controller";
+import { readMembers } from "../../fs-dlm/watch/members";
+import { RecoveryProbe } from "../../fs-dlm/watch/recovery";
 import { tell } from "../../tell";
+
+import { DeviceProbe } from "./device";
 
 /** What a watch tells; never inside its constructor. What these throw becomes an uncaught exception. */
 export interface WatchEvents {

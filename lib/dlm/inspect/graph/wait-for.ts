@@ -3,8 +3,8 @@
 
 import { type LockMode, compatible } from "../../../modes";
 
-import type { DumpedLock, DumpedResource, LockDump } from "../dump";
-import type { Problem } from "../problems";
+import type { DumpedLock, DumpedResource, LockDump } from "../../../fs-dlm/inspect/dump";
+import type { Problem } from "../../../fs-dlm/inspect/problems";
 
 /** Whoever holds and waits: a process of a node. */
 export interface LockOwner {

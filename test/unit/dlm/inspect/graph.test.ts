@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 
 import { type LockDump, type Wait, findDeadlocks, orphansOf, waitForDot, waitForGraph } from "../../../../lib/dlm";
 
-import { dumpFrom, dumpText } from "./support";
+import { dumpFrom, dumpText } from "../../fs-dlm/inspect/support";
 
 interface Story {
   node?: number;

@@ -4,11 +4,11 @@ import net from "node:net";
 import path from "node:path";
 
 import { clusterStatus, listLockspaces, lockDump, whoHolds } from "../../../../lib/dlm";
-import { COMMAND } from "../../../../lib/dlm/inspect/controld/layout";
-import { ROOTS } from "../../../../lib/dlm/inspect/roots";
+import { COMMAND } from "../../../../lib/fs-dlm/inspect/controld/layout";
+import { ROOTS } from "../../../../lib/fs-dlm/inspect/roots";
 import { native, useAddon } from "../../../../lib/native";
 
-import { dumpPath } from "./support";
+import { dumpPath } from "../../fs-dlm/inspect/support";
 
 // Plain directories in the place of the kernel's file systems.
 describe("introspection", () => {

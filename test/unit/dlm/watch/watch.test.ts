@@ -4,9 +4,9 @@ import fs from "node:fs";
 import { Watch, type WatchEvents } from "../../../../lib/dlm/watch/watch";
 import { type NativeAddon, native, useAddon } from "../../../../lib/native";
 
-import { FakeAddon } from "./fake-addon";
-import { FakeSysfs } from "./fake-sysfs";
-import { openDescriptors, sleep, uncaughtDuring, until } from "./support";
+import { FakeAddon } from "../../fs-dlm/watch/fake-addon";
+import { FakeSysfs } from "../../fs-dlm/watch/fake-sysfs";
+import { openDescriptors, sleep, uncaughtDuring, until } from "../../fs-dlm/watch/support";
 
 describe("the watch over a lockspace", () => {
   let real: NativeAddon;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import { onAnnouncement } from "../../../../lib/dlm/watch/announcements";
+import { onAnnouncement } from "../../../../lib/fs-dlm/watch/announcements";
 import { type NativeAddon, native, useAddon } from "../../../../lib/native";
 
 import { FakeAddon } from "./fake-addon";

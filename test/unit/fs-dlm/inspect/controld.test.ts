@@ -10,8 +10,8 @@ import {
   decodeNode,
   decodeStates,
   encodeQuery,
-} from "../../../../lib/dlm/inspect/controld/layout";
-import { decodeRecoverStatus } from "../../../../lib/dlm/inspect/lockspaces";
+} from "../../../../lib/fs-dlm/inspect/controld/layout";
+import { decodeRecoverStatus } from "../../../../lib/fs-dlm/inspect/lockspaces";
 
 import { dumpPath } from "./support";
 

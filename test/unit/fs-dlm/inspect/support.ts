@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 
 import type { DumpSource, LockDump } from "../../../../lib/dlm";
-import { assembleResource } from "../../../../lib/dlm/inspect/assemble";
-import { AllParser } from "../../../../lib/dlm/inspect/formats/all";
-import { LocksParser } from "../../../../lib/dlm/inspect/formats/locks";
-import type { RawResource } from "../../../../lib/dlm/inspect/formats/raw";
+import { assembleResource } from "../../../../lib/fs-dlm/inspect/assemble";
+import { AllParser } from "../../../../lib/fs-dlm/inspect/formats/all";
+import { LocksParser } from "../../../../lib/fs-dlm/inspect/formats/locks";
+import type { RawResource } from "../../../../lib/fs-dlm/inspect/formats/raw";
 
 /**
  * What two nodes of the lab printed, on 6.1.192 and 6.12.117, in one and the same story: A and B are held and wanted

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 
-import { TossParser } from "../../../../lib/dlm/inspect/formats/toss";
-import { parseWaiters } from "../../../../lib/dlm/inspect/formats/waiters";
-import { AllParser } from "../../../../lib/dlm/inspect/formats/all";
-import { LocksParser } from "../../../../lib/dlm/inspect/formats/locks";
+import { TossParser } from "../../../../lib/fs-dlm/inspect/formats/toss";
+import { parseWaiters } from "../../../../lib/fs-dlm/inspect/formats/waiters";
+import { AllParser } from "../../../../lib/fs-dlm/inspect/formats/all";
+import { LocksParser } from "../../../../lib/fs-dlm/inspect/formats/locks";
 
 import { dumpText, parse } from "./support";
 

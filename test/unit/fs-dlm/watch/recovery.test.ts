@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs";
 
-import { RecoveryProbe } from "../../../../lib/dlm/watch/recovery";
+import { RecoveryProbe } from "../../../../lib/fs-dlm/watch/recovery";
 
 import { FakeSysfs } from "./fake-sysfs";
 

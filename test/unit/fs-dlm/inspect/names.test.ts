@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 
 import { readResourceName, writeResourceName } from "../../../../lib/dlm";
-import { writeLatin1Name } from "../../../../lib/dlm/inspect/resource-names";
+import { writeLatin1Name } from "../../../../lib/fs-dlm/inspect/resource-names";
 
 describe("resource names in dumps", () => {
   const SHOWN: [bytes: string | number[], written: string][] = [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import net from "node:net";
 
-import { controller } from "../../../../lib/dlm/watch/controller";
+import { controller } from "../../../../lib/fs-dlm/watch/controller";
 import { type NativeAddon, native, useAddon } from "../../../../lib/native";
 
 import { FakeAddon } from "./fake-addon";
