@@ -28,13 +28,26 @@ export function errorCode(error: unknown): string {
   return typeof code === "string" ? code : "EIO";
 }
 
-/** Why a file of debugfs could not be read. */
-export async function debugfsProblem(path: string, error: unknown): Promise<Problem> {
-  const code = errorCode(error);
-  return { path, code, hint: await debugfsHint(code) };
+/** A directory of debugfs, and what it means when that or something in it is missing. */
+export interface DebugfsArea {
+  directory: string;
+  unloaded: string;
+  absent: string;
 }
 
-async function debugfsHint(code: string): Promise<string> {
+const FS_DLM: DebugfsArea = {
+  directory: "dlm",
+  unloaded: "the kernel module dlm is not loaded, or was built without debugfs",
+  absent: "this node is no member of that lockspace",
+};
+
+/** Why a file of debugfs could not be read. */
+export async function debugfsProblem(path: string, error: unknown, area: DebugfsArea = FS_DLM): Promise<Problem> {
+  const code = errorCode(error);
+  return { path, code, hint: await debugfsHint(code, area) };
+}
+
+async function debugfsHint(code: string, area: DebugfsArea): Promise<string> {
   switch (code) {
     case "EACCES":
       return "debugfs is open to root only: run this as root, or with CAP_DAC_READ_SEARCH";
@@ -48,9 +61,7 @@ async function debugfsHint(code: string): Promise<string> {
         () => false,
       );
       if (!mounted) return `debugfs is not mounted: mount -t debugfs none ${ROOTS.debugfs}`;
-      if (!existsSync(`${ROOTS.debugfs}/dlm`))
-        return "the kernel module dlm is not loaded, or was built without debugfs";
-      return "this node is no member of that lockspace";
+      return existsSync(`${ROOTS.debugfs}/${area.directory}`) ? area.absent : area.unloaded;
     }
     case "ENODEV":
     case "EIO":
