@@ -48,6 +48,9 @@ export interface OpenDomainOptions {
 export interface DomainEvents {
   /** The cluster has gone away under the domain; every lock's signal has been aborted. Once at most. */
   lost: [error: LockStateError];
+  /** The domain stands still: requests wait until it goes on. Stack fs/dlm only. */
+  stall: [];
+  resume: [info: { stalledMs: number }];
   close: [];
 }
 

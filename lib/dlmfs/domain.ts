@@ -12,9 +12,12 @@ import { dlmfsError } from "./hints";
 import { DomainLock } from "./lock";
 import type { DomainLockMode, DomainLockOptions, DomainTryLockOptions, OnDomainBlocking } from "./lock-options";
 import { Membership, closedError, listDomains, removeDomain } from "./membership";
+import type { Opening } from "./opening";
 import { checkDomainLockName, checkDomainName } from "./names";
 import { type Isolation, Opener } from "./opener";
 import { RUN_DIRECTORY } from "./paths";
+import { type ExplainWaitOptions, type WaitExplanation, explainWait } from "./inspect";
+import { watchDomain } from "./watch";
 import { LockRequest, type RequestOptions } from "./request";
 
 const EAGAIN = -11;
@@ -37,13 +40,25 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
   readonly #handle: Handle;
   readonly #mount: string;
   readonly #keep: NativeFile;
+  readonly #unwatch: () => void;
   #closing: Promise<void> | undefined;
+  #stalledSince: number | undefined;
 
   private constructor(handle: Handle, mount: string, keep: NativeFile) {
     super();
     this.#handle = handle;
     this.#mount = mount;
     this.#keep = keep;
+    this.#unwatch = watchDomain(
+      handle.stack === "o2cb" ? "o2cb" : "fs/dlm",
+      handle.name,
+      (why) => {
+        this.#lose(why);
+      },
+      (stalled) => {
+        this.#stall(stalled);
+      },
+    );
   }
 
   /**
@@ -78,7 +93,13 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
     const opener = Opener.join(isolation);
     try {
       const { path, stack, sidecar, keep } = await new Membership(opener, join).join();
-      return new Domain(new Handle({ ...join, path, stack, opener, sidecar }), mount, keep);
+      try {
+        return new Domain(new Handle({ ...join, path, stack, opener, sidecar }), mount, keep);
+      } catch (error) {
+        keep.close();
+        sidecar?.file.close();
+        throw error;
+      }
     } catch (error) {
       opener.leave();
       throw error;
@@ -204,13 +225,7 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
   pending(): PendingRequest[] {
     const waiting = [...this.#handle.requests].flatMap((request) => request.pending ?? []);
     const deserted = [...this.#handle.names.values()].flatMap(({ name, deserted }) =>
-      [...deserted].map(({ mode, phase, since }) => ({
-        name,
-        mode,
-        sinceMs: performance.now() - since,
-        phase,
-        abandoned: true,
-      })),
+      [...deserted].map((opening) => describe(name, opening)),
     );
     return [...waiting, ...deserted];
   }
@@ -234,6 +249,7 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
   async leave(): Promise<boolean> {
     this.#assertOpen();
     const { opener, path, name, stack, names } = this.#handle;
+    this.#unwatch();
     const made = [...names.values()].filter((named) => named.created);
     const end = this.#releaseAll(closedError(name));
     this.#closing = end.then(() => undefined);
@@ -252,8 +268,43 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
     return this.close();
   }
 
-  /** @internal The cluster has gone away. */
-  lose(why: string): void {
+  /**
+   * What each request that waits in the kernel or for others of this node waits for, for how long, and for whom. Reads
+   * debugfs and /proc, never the mount, and so answers however deep the requests sleep. Needs root for more than the
+   * thread's state.
+   *
+   * @throws {TypeError | RangeError} a wrong option; the signal's reason
+   */
+  async explainWaits(options?: Omit<ExplainWaitOptions, "opener" | "mount">): Promise<WaitExplanation[]> {
+    this.#assertOpen();
+    const { opener, requests, names } = this.#handle;
+    const waits = [
+      ...[...requests].flatMap((request) => (request.pending ? { ...request.pending, id: request.taskId } : [])),
+      ...[...names.values()].flatMap((named) =>
+        [...named.deserted].map((opening) => ({ ...describe(named.name, opening), id: opening.id })),
+      ),
+    ];
+    if (waits.length === 0) return [];
+    const { status = [] } = await opener.perform({ op: "status", path: "" });
+    const { pid } = opener;
+    return Promise.all(
+      waits.map(async ({ id, ...wait }) => {
+        const task = status.find((row) => row.id === id);
+        const where = pid === undefined ? {} : { opener: { pid, task } };
+        return explainWait(this.name, wait, { ...options, ...where, mount: this.#mount });
+      }),
+    );
+  }
+
+  #stall(stalled: boolean): void {
+    const since = this.#stalledSince;
+    this.#stalledSince = stalled ? performance.now() : undefined;
+    if (stalled) this.emit("stall");
+    else if (since !== undefined) this.emit("resume", { stalledMs: performance.now() - since });
+  }
+
+  // The cluster has gone away.
+  #lose(why: string): void {
     if (this.#handle.ended) return;
     const reason = new LockStateError("ERR_DOMAIN_LOST", `the domain '${this.name}' was lost: ${why}`);
     this.#handle.ended = reason;
@@ -263,6 +314,7 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
   }
 
   async #end(reason: LockStateError): Promise<void> {
+    this.#unwatch();
     await this.#releaseAll(reason);
     this.#keep.close();
     this.#handle.sidecar?.file.close();
@@ -346,6 +398,10 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
       clearTimeout(timer);
     }
   }
+}
+
+function describe(name: string, { mode, phase, since }: Opening): PendingRequest {
+  return { name, mode, sinceMs: performance.now() - since, phase, abandoned: true };
 }
 
 interface CheckedOptions extends RequestOptions {

@@ -11,3 +11,4 @@ export type {
 } from "./lock-options";
 export { DOMAIN_LOCK_NAME_MAX, DOMAIN_NAME_MAX } from "./names";
 export type { Isolation } from "./opener";
+export * from "./inspect";

@@ -134,11 +134,17 @@ export class LockRequest {
     const gate = this.#options.mode === "EX" && !this.#options.raw ? this.#handle.gateOf(name) : undefined;
     if (!introduced) {
       const { fileMode, uid = -1, gid = -1 } = this.#options;
-      this.#see({ op: "create", path: this.#handle.pathOf(name), mode: fileMode ?? -1, uid, gid }, ({ value }) => {
-        this.#named.introduced = true;
-        this.#named.created ||= value === 1;
-        this.#introduce();
-      });
+      this.#see(
+        { op: "create", path: this.#handle.pathOf(name), mode: fileMode ?? -1, uid, gid },
+        () => {
+          this.#named.introduced = true;
+          this.#introduce();
+        },
+        // also when nobody waits for the lock any more: the file is there, and ours to drop
+        ({ value }) => {
+          this.#named.created ||= value === 1;
+        },
+      );
     } else if (gate !== undefined && !gated) {
       this.#see({ op: "stat", path: this.#handle.pathOf(name) }, ({ stat }) => {
         const owner = process.geteuid?.() === 0 ? { uid: stat?.uid ?? -1, gid: stat?.gid ?? -1 } : { uid: -1, gid: -1 };
@@ -152,10 +158,15 @@ export class LockRequest {
     }
   }
 
-  #see(request: NativeOpenerRequest, next: (outcome: NativeOpenerEvent) => void): void {
+  #see(
+    request: NativeOpenerRequest,
+    next: (outcome: NativeOpenerEvent) => void,
+    note?: (outcome: NativeOpenerEvent) => void,
+  ): void {
     this.#task = this.#handle.opener.submit(request, {
       done: (outcome) => {
         this.#task = undefined;
+        if (!(outcome instanceof Error)) note?.(outcome);
         if (!this.#end) return;
         if (outcome instanceof Error) this.#fail(outcome);
         else if (outcome.errno === 0) next(outcome);

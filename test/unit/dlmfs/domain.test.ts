@@ -2,12 +2,13 @@
 // is tested in the lab.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import fs from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 
 import { Domain, type DomainLock } from "../../../lib/dlmfs";
+import { PATHS } from "../../../lib/dlmfs/paths";
 import { type NativeAddon, native, useAddon } from "../../../lib/native";
 
 import { type FakeFile, FakeOpener } from "./fake-opener";
@@ -28,6 +29,7 @@ describe("a domain's handle", () => {
   let opener: FakeOpener;
   let mount: string;
   const statfs = fs.statfs;
+  const { clusterStack } = PATHS;
 
   before(() => {
     real = native();
@@ -400,6 +402,18 @@ describe("a domain's handle", () => {
     assert.equal(await (await open()).leave(), true);
   });
 
+  it("leaves without the file of a request that was given up while it was made", async () => {
+    const domain = await open();
+    const abort = new AbortController();
+    const given = rejection(domain.lock("x", { signal: abort.signal }));
+    while (!opener.log.includes(`create ${mount}/d/x`)) await new Promise((resolve) => setImmediate(resolve));
+    abort.abort();
+    await given;
+    await tick();
+    await domain.leave();
+    assert.ok(!opener.existing.has(`${mount}/d/x`));
+  });
+
   it("the opener killed: requests fail with what to do, locks stay, and the next request starts another", async () => {
     await using domain = await open();
     const { lock, file } = await take(domain, "x");
@@ -414,14 +428,19 @@ describe("a domain's handle", () => {
   });
 
   it("lost: every lock's signal aborts, requests reject, and the domain says so once", async () => {
+    PATHS.clusterStack = path.join(mount, "stack");
+    writeFileSync(PATHS.clusterStack, "pcmk\n");
     const domain = await open();
+    PATHS.clusterStack = clusterStack;
     const { lock } = await take(domain, "x");
     const waiting = rejection(domain.lock("x"));
     let lost = 0;
+    opener.announce("offline", "another");
+    assert.equal(lock.state, "granted");
     domain.on("lost", () => lost++);
     const { signal } = lock;
-    domain.lose("for the test");
-    domain.lose("again");
+    opener.announce("offline", "d");
+    opener.announce("offline", "d");
     assert.equal((await waiting).code, "ERR_DOMAIN_LOST");
     assert.equal((signal.reason as NodeJS.ErrnoException).code, "ERR_DOMAIN_LOST");
     assert.equal(lock.state, "lost");

@@ -75,13 +75,17 @@ export class FakeOpener {
   log: string[] = [];
   #events: ((events: NativeOpenerEvent[]) => void) | undefined;
   #ended: (() => void) | undefined;
+  #announce: Parameters<NativeAddon["watchUevents"]>[0] | undefined;
 
   get addon(): NativeAddon {
     return {
       openLockspace: () => undefined,
       removeLockspace: () => undefined,
       connectAbstract: () => -111,
-      watchUevents: () => ({ setRef: () => undefined, close: () => undefined }),
+      watchUevents: (callback) => {
+        this.#announce = callback;
+        return { setRef: () => undefined, close: () => undefined };
+      },
       startOpener: (_path, _isolation, started, events, ended) => {
         this.started++;
         this.#events = events;
@@ -100,6 +104,11 @@ export class FakeOpener {
         });
       },
     };
+  }
+
+  /** The kernel says what has become of a lockspace. */
+  announce(action: string, lockspace: string): void {
+    this.#announce?.([{ action, lockspace, devpath: "" }], false);
   }
 
   /** Lock requests that wait for the kernel, or for others of the node. */
