@@ -42,6 +42,11 @@ bool Task::EnterKernel() {
   return true;
 }
 
+void Task::End() {
+  const std::lock_guard lock(mutex_);
+  tid_ = 0;
+}
+
 bool Task::Cancel() {
   {
     const std::lock_guard lock(mutex_);

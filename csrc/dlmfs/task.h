@@ -24,6 +24,8 @@ class Task {
   int WaitLocally(const std::function<int()>& call);
   // The local waits are over; nothing ends the task early any more. False: it was cancelled.
   bool EnterKernel();
+  // Before its answer is sent.
+  void End();
 
   // On any thread. Only a first step while it returns true: a signal may come just before the wait that it is meant to
   // end, so whoever cancels calls Nudge() again and again until it returns false.
@@ -31,7 +33,7 @@ class Task {
   bool Nudge();
   bool cancelled() const;
   Phase phase() const;
-  // Nothing before its thread has come so far.
+  // Nothing before Begin() and after End().
   std::optional<TaskStatus> Status() const;
 
  private:
