@@ -91,7 +91,7 @@ describe("the opener's process", function () {
     assert.equal(client.ends, 1);
   });
 
-  it("says EMFILE when its owner has no room for another descriptor", async () => {
+  it("says EMFILE when its owner has no room for another descriptor", () => {
     const script = `
       const fs = require("node:fs");
       const [path, executable] = process.argv.slice(1);
