@@ -125,6 +125,7 @@ export class LockStateError extends Error {
     | "ERR_DOMAIN_LOST"
     | "ERR_LVB_INVALID"
     | "ERR_LVB_LOST"
+    | "ERR_LVB_UNREAD"
     | "ERR_OPENER_LOST";
 
   constructor(code: LockStateError["code"], message: string, options?: ErrorOptions) {
