@@ -13,6 +13,7 @@ import {
   markOf,
   newEpoch,
 } from "./frame";
+import { Line } from "./line";
 import { type ValueDomain, type ValueLock, readBlock } from "./locks";
 import { type FramedReading, Memory } from "./memory";
 
@@ -57,7 +58,9 @@ export class FramedValue {
   readonly #kind: FrameKind;
   readonly #holds = new WeakMap<ValueLock, Hold>();
   #name: string | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Line();
+  // A lock that others of the process stand in line for is not dropped at its release: they wait here until it is good.
+  readonly #acquisitions = new Line();
 
   /** @throws {TypeError | RangeError} a wrong option */
   constructor(options?: FramedValueOptions) {
@@ -87,6 +90,15 @@ export class FramedValue {
     options?: AcquireOptions,
   ): Promise<{ lock: L; reading: FramedReading }> {
     const signal = checkSignal(checkObject(options)["signal"]);
+    signal?.throwIfAborted();
+    return this.#acquisitions.join(signal, () => this.#acquire(domain, name, signal));
+  }
+
+  async #acquire<L extends ValueLock>(
+    domain: ValueDomain<L>,
+    name: string,
+    signal: AbortSignal | undefined,
+  ): Promise<{ lock: L; reading: FramedReading }> {
     for (let attempt = 1; ; attempt++) {
       const lock = await domain.lock(name, { mode: "EX", ...(signal ? { signal } : {}) });
       let done = false;
@@ -211,9 +223,7 @@ export class FramedValue {
     const { name } = lock;
     this.#name ??= name;
     if (name !== this.#name) throw invalidValue("lock", `is '${name}'; this value is that of lock '${this.#name}'`);
-    const done = this.#turn.then(task);
-    this.#turn = done.catch(() => undefined);
-    return done;
+    return this.#turns.join(undefined, task);
   }
 }
 

@@ -7,7 +7,6 @@ export {
   type FrameMark,
   type FrameReading,
   PAYLOAD_MAX as FRAME_PAYLOAD_MAX,
-  VALUE_BLOCK_SIZE,
   decodeFrame,
   encodeFrame,
 } from "./frame";

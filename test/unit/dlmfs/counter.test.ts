@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 
 import fc from "fast-check";
 
+import type { Domain } from "../../../lib/dlmfs";
 import { DomainCounter, type FramedReading, encodeFrame } from "../../../lib/dlmfs/value";
 
 import { FakeCluster } from "./fake-cluster";
@@ -23,6 +24,12 @@ describe("a counter in a domain", () => {
   });
   const counter = (node: number, options?: ConstructorParameters<typeof DomainCounter>[2]): DomainCounter =>
     new DomainCounter(cluster.node(node), "ids", options);
+
+  it("is made of a domain as it is", () => {
+    // checked by the compiler
+    const make = (domain: Domain): DomainCounter => new DomainCounter(domain, "ids");
+    assert.equal(make.length, 1);
+  });
 
   it("counts for all nodes, a step at a time", async () => {
     const a = counter(1, { onLost: from(0n) });
@@ -118,7 +125,7 @@ describe("a counter in a domain", () => {
     const abort = new AbortController();
     const waiting = a.next(1n, { signal: abort.signal });
     await new Promise(setImmediate);
-    assert.equal(cluster.waiters, 1);
+    assert.equal(cluster.waiting.get(1), 1);
     abort.abort(new Error("enough"));
     await assert.rejects(waiting, { message: "enough" });
     await held.release();
@@ -134,6 +141,30 @@ describe("a counter in a domain", () => {
     };
     await assert.rejects(counter(1, { onLost: failing }).next(), { message: "no database" });
     assert.equal(await a.next(), 1n);
+  });
+
+  it("goes on after a loss for all who ask at once, though none may stand in line while the lock is dropped", async () => {
+    cluster = new FakeCluster("fsdlm");
+    await counter(1, { onLost: from(0n) }).next();
+    await counter(3).read();
+    const b = counter(2, { onLost: (last = 100n) => last });
+    await counter(1).next();
+    cluster.die(1);
+    const counts = await Promise.all([b.next(), b.next(), b.next(), b.next(), b.next()]);
+    assert.deepEqual(counts, [101n, 102n, 103n, 104n, 105n]);
+  });
+
+  it("stops at an abort while others of this process are being served", async () => {
+    const a = counter(1, { onLost: from(0n) });
+    const held = await cluster.node(2).lock("ids");
+    const abort = new AbortController();
+    const [first, second] = [a.next(), a.next(1n, { signal: abort.signal })];
+    const third = a.next();
+    await new Promise(setImmediate);
+    abort.abort(new Error("enough"));
+    await assert.rejects(second, { message: "enough" });
+    await held.release();
+    assert.deepEqual([await first, await third], [1n, 2n]);
   });
 
   it("refuses what cannot be", async () => {

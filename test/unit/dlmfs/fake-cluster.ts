@@ -27,11 +27,11 @@ export class FakeCluster {
   readonly stack: "o2cb" | "fsdlm";
   readonly #caches = new Map<number, Cache>();
   readonly #holders = new Set<FakeLock>();
-  readonly #waiting: (() => void)[] = [];
+  readonly #wake: (() => void)[] = [];
   #master: Copy = nothing();
-  /** Asked for, and not granted. */
-  waiters = 0;
-  /** Whether nobody else on a node keeps it from dropping the lock. */
+  /** Of each node: asked for, and not granted. */
+  readonly waiting: Map<number, number> = new Map<number, number>();
+  /** Whether other processes keep their node from dropping the lock. */
   droppable = true;
 
   constructor(stack: "o2cb" | "fsdlm") {
@@ -84,14 +84,14 @@ export class FakeCluster {
   ): Promise<FakeLock> {
     while ([...this.#holders].some((other) => other.mode === "EX" || mode === "EX")) {
       signal?.throwIfAborted();
-      this.waiters++;
+      this.waiting.set(n, (this.waiting.get(n) ?? 0) + 1);
       await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
+        this.#wake.push(resolve);
         signal?.addEventListener("abort", () => {
           resolve();
         });
       });
-      this.waiters--;
+      this.waiting.set(n, (this.waiting.get(n) ?? 0) - 1);
     }
     signal?.throwIfAborted();
     for (const [other, cache] of this.#caches) {
@@ -100,9 +100,10 @@ export class FakeCluster {
     const cache = this.#cacheOf(n);
     if (RANK[cache.level] < RANK[mode]) this.#convert(cache, mode);
     const lock = new FakeLock(name, mode, cache, (drop) => {
-      if (drop && this.droppable) this.#drop(n);
+      // nobody drops what others of the node stand in line for
+      if (drop && this.droppable && !this.waiting.get(n)) this.#drop(n);
       this.#holders.delete(lock);
-      for (const wake of this.#waiting.splice(0)) wake();
+      for (const wake of this.#wake.splice(0)) wake();
     });
     this.#holders.add(lock);
     return lock;
