@@ -46,10 +46,16 @@ export type SleepsIn = "lock" | "directory" | "node" | "elsewhere" | "unknown";
  */
 export function sleepsIn(task: SleepingTask): SleepsIn {
   const frames = task.stack ?? (task.wchan === undefined ? undefined : [task.wchan]);
-  if (!frames || frames.length === 0) return "unknown";
-  // the waits are inlined into the function
-  if (/^user_(dlm_(cluster|destroy)_lock|wait_on_)/.test(frames[0] ?? "")) return "lock";
-  if (frames.some((name) => /^(rwsem_down_|down_(read|write)|d_alloc_parallel)/.test(name))) return "directory";
-  if (frames.some((name) => /^(o2net_send_|dlm_|dlmlock|dlmconvert|__dlm_)/.test(name))) return "node";
+  const innermost = frames?.[0];
+  if (!frames || innermost === undefined) return "unknown";
+  if (/^user_(dlm_(cluster|destroy)_lock|wait_on_)/.test(innermost)) return "lock";
+  if (frames.some((name) => /^(o2net_|dlm_|dlmlock|dlmconvert|__dlm_|ocfs2_dlm_)/.test(name))) return "node";
+  // the kernel leaves the waits for a lock of its own out, so that it is the look-up which seems to sleep
+  if (
+    /^(path_openat|do_filp_open|open_last_lookups|lookup_|walk_component|link_path_walk|d_alloc_parallel|rwsem_|down_)/.test(
+      innermost,
+    )
+  )
+    return "directory";
   return "elsewhere";
 }
