@@ -12,3 +12,5 @@ export type {
 export { DOMAIN_LOCK_NAME_MAX, DOMAIN_NAME_MAX } from "./names";
 export type { Isolation } from "./opener";
 export * from "./inspect";
+export * from "./probe";
+export * from "./value";

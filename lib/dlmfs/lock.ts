@@ -2,6 +2,8 @@ import { onAbort } from "../aborts";
 import { checkObject, checkSignal } from "../checks";
 import { LockStateError, invalidType, invalidValue } from "../errors";
 
+import type { NativeFile } from "../native";
+
 import type { Domain } from "./domain";
 import type { Handle } from "./handle";
 import { dlmfsError } from "./hints";
@@ -48,6 +50,7 @@ export class DomainLock implements AsyncDisposable {
   #abort: AbortController | undefined;
   #lossReason: LockStateError | undefined;
   #drop: boolean;
+  #wrote = false;
 
   /** @internal */
   constructor(facts: LockFacts, grant: Grant) {
@@ -143,6 +146,7 @@ export class DomainLock implements AsyncDisposable {
     const value = new Uint8Array(DOMAIN_LVB_SIZE);
     value.set(bytes);
     const size = file.write(value);
+    this.#wrote = true;
     if (size !== DOMAIN_LVB_SIZE) throw dlmfsError(size < 0 ? size : EIO, "write", this.#subject());
   }
 
@@ -179,6 +183,7 @@ export class DomainLock implements AsyncDisposable {
     this.#notice = undefined;
     this.#grant = undefined;
     this.#state = "reopening";
+    this.#disown(file);
     file.close();
     const kept = mode === "PR" ? place : undefined;
     if (kept) {
@@ -212,6 +217,7 @@ export class DomainLock implements AsyncDisposable {
     }
     this.#mode = mode;
     this.#state = "granted";
+    this.#wrote = false;
     this.#listen();
   }
 
@@ -294,9 +300,17 @@ export class DomainLock implements AsyncDisposable {
     const grant = this.#grant;
     this.#grant = undefined;
     if (!grant) return;
+    this.#disown(grant.file);
     grant.file.close();
     this.#facts.named.users--;
     grant.place?.leave();
+  }
+
+  // A value that the kernel has lost track of leaves an EX hold as a valid one, with whatever bytes were left of it
+  // (fs/dlm/lock.c, set_lvb_lock(), and every request of ocfs2_dlmfs has VALBLK). Zeros say no more than is known.
+  #disown(file: NativeFile): void {
+    if (this.#mode !== "EX" || this.#wrote || this.#facts.handle.stack === "o2cb") return;
+    if (file.read(new Uint8Array(1)) === 0) file.write(new Uint8Array(DOMAIN_LVB_SIZE));
   }
 
   #subject(): { path: string; domain: string; lock: string } {

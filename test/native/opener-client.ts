@@ -16,7 +16,9 @@ export type Isolation = "process" | "thread";
 export const EXCLUSION = 0;
 export const PENDING = 1;
 export const USERS = 2;
-export const [UNLOCK, SHARED, EXCLUSIVE] = [0, 1, 2] as const;
+export const UNLOCK = 0;
+export const SHARED = 1;
+export const EXCLUSIVE = 2;
 
 interface Pending {
   request: NativeOpenerRequest;
@@ -29,7 +31,7 @@ export class Client {
   /** How often it was said that the opener is gone. */
   ends = 0;
   /** Ids whose local wait is over. */
-  readonly phases = new Set<number>();
+  readonly phases: Set<number> = new Set();
   /** How many answers came with each wake-up of the loop. */
   readonly batches: number[] = [];
   last = 0;

@@ -11,11 +11,20 @@ globalThis.__name = (fn) => fn;
 
 const node = {
   ...dlm,
+  // loaded when a test first asks for it: it would slow down the start of all others
+  get Domain() {
+    return require("../../../dist/dlmfs").Domain;
+  },
+  get dlmfs() {
+    return require("../../../dist/dlmfs");
+  },
   fs,
   childProcess: require("node:child_process"),
   workerThreads: require("node:worker_threads"),
   children: [],
   locks: {},
+  held: {},
+  log: [],
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   dice: (seed) => {
     let state = seed;

@@ -5,6 +5,7 @@ import readline from "node:readline";
 import type * as workerThreads from "node:worker_threads";
 
 import type * as dlm from "../../../lib/dlm";
+import type * as dlmfs from "../../../lib/dlmfs";
 import type { Cluster, NodeProcess } from "../../../lib/lab";
 
 type Dlm = typeof dlm;
@@ -16,6 +17,8 @@ export interface NodeContext extends Pick<
 > {
   Lockspace: Dlm["Lockspace"];
   DlmError: Dlm["DlmError"];
+  Domain: typeof dlmfs.Domain;
+  dlmfs: typeof dlmfs;
   fs: typeof fs;
   childProcess: typeof childProcess;
   workerThreads: typeof workerThreads;
@@ -24,6 +27,9 @@ export interface NodeContext extends Pick<
   /** What a test opened, and the locks that a later call is to find again. */
   ls: dlm.Lockspace;
   locks: Record<string, dlm.Lock>;
+  domain: dlmfs.Domain;
+  held: Record<string, dlmfs.DomainLock>;
+  log: string[];
   sleep(ms: number): Promise<void>;
   kernelLocks(lockspace: string): string[];
   /** Numbers in [0, 1) that follow from the seed. */

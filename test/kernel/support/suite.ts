@@ -16,11 +16,19 @@ after(async function () {
 export class Suite {
   cluster!: Cluster;
   #shells = new Map<number, Shell>();
+  #others: Shell[] = [];
 
   /** The shell on node `n` of this test. */
   shell(n: number): Shell {
     const shell = this.#shells.get(n);
     if (!shell) throw new Error(`there is no node ${n}`);
+    return shell;
+  }
+
+  /** One more on that node, which ends with the test like the others. */
+  another(n: number): Shell {
+    const shell = new Shell(this.cluster, n);
+    this.#others.push(shell);
     return shell;
   }
 
@@ -49,11 +57,12 @@ export class Suite {
       for (const node of suite.cluster.nodes) suite.#shells.set(node, new Shell(suite.cluster, node));
     });
     afterEach(async () => {
-      const shells = [...suite.#shells.values()];
+      const shells = [...suite.#shells.values(), ...suite.#others];
       try {
         await cleanUp?.(suite);
       } finally {
         suite.#shells.clear();
+        suite.#others = [];
         await Promise.all(shells.map((shell) => shell.end()));
       }
       assert.deepEqual(

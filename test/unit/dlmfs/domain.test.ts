@@ -43,6 +43,7 @@ describe("a domain's handle", () => {
   });
   afterEach(() => {
     fs.statfs = statfs;
+    PATHS.clusterStack = clusterStack;
     useAddon(real);
     rmSync(mount, { recursive: true });
   });
@@ -289,6 +290,25 @@ describe("a domain's handle", () => {
     assert.equal((await rejection(lock.readLvb())).code, "ERR_LOCK_RELEASED");
     const reader = await take(domain, "x", { mode: "PR" });
     assert.equal((await rejection(reader.lock.writeLvb(new Uint8Array(1)))).code, "EBADF");
+  });
+
+  it("leaves zeros of a value that the kernel has lost, and what it was given of any other", async () => {
+    PATHS.clusterStack = path.join(mount, "stack");
+    writeFileSync(PATHS.clusterStack, "pcmk\n");
+    await using domain = await open();
+    PATHS.clusterStack = clusterStack;
+    const lost = await take(domain, "x");
+    lost.file.value = undefined;
+    await lost.lock.release();
+    assert.deepEqual(lost.file.value, new Uint8Array(64));
+    const kept = await take(domain, "x");
+    kept.file.value = new Uint8Array(64).fill(7);
+    await kept.lock.release();
+    assert.deepEqual(kept.file.value, new Uint8Array(64).fill(7));
+    const reader = await take(domain, "x", { mode: "PR" });
+    reader.file.value = undefined;
+    await reader.lock.release();
+    assert.equal(reader.file.value, undefined);
   });
 
   it("tells a writer of a demand at once, a reader when it lasts, and each once", async () => {

@@ -19,8 +19,8 @@ export class FakeFile implements NativeFile {
 
   read(target: Uint8Array): number {
     if (!this.value) return 0;
-    target.set(this.value);
-    return 64;
+    target.set(this.value.subarray(0, target.length));
+    return target.length;
   }
   write(source: Uint8Array): number {
     this.value = Uint8Array.from(source);
