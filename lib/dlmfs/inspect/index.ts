@@ -15,7 +15,13 @@ export type {
 } from "./dump";
 export type { O2dlmRecovery, O2dlmState } from "./o2dlm/dlm-state";
 export type { WaitBlocker } from "./wait/blockers";
-export { type ExplainWaitOptions, type OpenerTask, type WaitingRequest, explainWait } from "./wait/explain-wait";
+export {
+  type ExplainWaitOptions,
+  type OpenerTask,
+  type WaitingRequest,
+  explainWait,
+  explainWaits,
+} from "./wait/explain-wait";
 export type { WaitCause, WaitExplanation } from "./wait/explanation";
 export type { SleepingTask } from "./wait/task";
 export { type DomainHolder, type DomainHolders, holdersOf, whoHoldsDomainLock } from "./who-holds";

@@ -30,17 +30,19 @@ export interface OpenerTask {
 }
 
 export interface ExplainWaitOptions {
-  /** The opener's process and, of its status, the row of this request. Without it the thread is not looked at. */
+  /** The opener's process and, for {@link explainWait}, the row of its status that is about the request. */
   opener?: { pid: number; task?: OpenerTask | undefined } | undefined;
   /** Dumps of the same domain from other nodes: the master's tells whom the request waits for. */
   others?: readonly DomainDump[] | undefined;
   /** Looks for open files through this mount point only. Default: all ocfs2_dlmfs mounts of this process. */
   mount?: string | undefined;
-  /** How long reading may take altogether, in milliseconds. Default 2000. */
+  /** How long reading the kernel's lists, and the look at each thread, may take, in milliseconds. Default 2000. */
   timeout?: number | undefined;
   signal?: AbortSignal | undefined;
 }
 
+/** So many threads are looked at together. */
+const AT_ONCE = 16;
 const TIMEOUT_MS = 2000;
 const TIMEOUT_MAX = 2 ** 31 - 1;
 
@@ -60,21 +62,73 @@ export async function explainWait(
   options?: ExplainWaitOptions,
 ): Promise<WaitExplanation> {
   checkDomain(domain);
-  const { name, mode, sinceMs, phase } = checkRequest(request);
-  const { opener, others, mount, timeout, signal } = check(options);
-  const problems: Problem[] = [];
-  const wanted = Buffer.from(name).toString("latin1");
-  const tid = opener?.task?.phase === "kernel" ? opener.task.tid : undefined;
-  const [dump, task] = await Promise.all([
-    bounded(timeout, signal, (limit) => dumpOf(domain, { mount, signal: limit }, wanted)),
-    opener && tid !== undefined ? bounded(timeout, signal, () => taskOf(opener.pid, tid)) : undefined,
-  ]);
-  if (dump) problems.push(...dump.problems);
-  else problems.push({ path: domain, code: "ETIMEDOUT", hint: `the dump was not read within ${timeout} ms` });
+  const asked = checkRequest(request);
+  const given = check(options);
+  const view = await look(domain, given, asked.name);
+  return explain(view, asked, await taskIn(given, given.opener?.task));
+}
+
+/**
+ * As {@link explainWait}, of many requests at once: what the kernel lists is read one time for all of them.
+ *
+ * @param requests each with the row of the opener's status that is about it
+ * @throws {TypeError | RangeError} a wrong name or option; the signal's reason
+ */
+export async function explainWaits(
+  domain: string,
+  requests: readonly (WaitingRequest & { task?: OpenerTask | undefined })[],
+  options?: ExplainWaitOptions,
+): Promise<WaitExplanation[]> {
+  checkDomain(domain);
+  const todo = requests.map((request) => ({ asked: checkRequest(request), task: request.task }));
+  const given = check(options);
+  const view = await look(domain, given);
+  const explanations: WaitExplanation[] = [];
+  while (todo.length > 0) {
+    const some = todo.splice(0, AT_ONCE);
+    const tasks = await Promise.all(some.map(({ task }) => taskIn(given, task)));
+    explanations.push(...some.map(({ asked }, index) => explain(view, asked, tasks[index])));
+  }
+  return explanations;
+}
+
+/** What is the same for all requests of a domain. */
+interface View {
+  domain: string;
+  dump: DomainDump | undefined;
+  others: readonly DomainDump[];
+  problems: Problem[];
+}
+
+/** @param name the only lock of interest */
+async function look(domain: string, { mount, timeout, signal, others = [] }: Checked, name?: string): Promise<View> {
+  const wanted = name === undefined ? undefined : Buffer.from(name).toString("latin1");
+  const dump = await bounded(timeout, signal, (limit) => dumpOf(domain, { mount, signal: limit }, wanted));
+  const late: Problem = { path: domain, code: "ETIMEDOUT", hint: `the dump was not read within ${timeout} ms` };
+  return {
+    domain,
+    dump,
+    others: others.filter((other) => other.domain === domain),
+    problems: dump?.problems ?? [late],
+  };
+}
+
+async function taskIn(
+  { opener, timeout, signal }: Checked,
+  task: OpenerTask | undefined,
+): Promise<SleepingTask | undefined> {
+  if (!opener || task?.phase !== "kernel") return undefined;
+  return bounded(timeout, signal, () => taskOf(opener.pid, task.tid));
+}
+
+function explain(
+  { domain, dump, others, problems }: View,
+  { name, mode, sinceMs, phase }: WaitingRequest,
+  task: SleepingTask | undefined,
+): WaitExplanation {
   const own = dump && findResource(dump, name);
-  const view = own?.mastered ? own : (masterView(others, domain, name) ?? own);
-  const { cause, blockers } =
-    phase === "kernel" ? judge(dump, own, view, mode, task) : { cause: phase, blockers: [] as WaitBlocker[] };
+  const view = own?.mastered ? own : (masterView(others, name) ?? own);
+  const { cause, blockers } = phase === "kernel" ? judge(dump, own, view, mode, task) : { cause: phase, blockers: [] };
   const told = {
     ...{ domain, lock: writeResourceName(Buffer.from(name)), mode, waitedMs: sinceMs, cause, blockers, task },
     stack: dump?.stack,
@@ -87,16 +141,8 @@ export async function explainWait(
   return { ...told, sentence: sentenceOf(told), problems };
 }
 
-function masterView(
-  others: readonly DomainDump[] | undefined,
-  domain: string,
-  name: string,
-): DomainResource | undefined {
-  for (const other of others ?? []) {
-    const found = other.domain === domain ? findResource(other, name) : undefined;
-    if (found?.mastered) return found;
-  }
-  return undefined;
+function masterView(others: readonly DomainDump[], name: string): DomainResource | undefined {
+  return others.map((other) => findResource(other, name)).find((resource) => resource?.mastered);
 }
 
 interface Judgement {
@@ -157,7 +203,9 @@ function checkRequest(request: unknown): WaitingRequest {
   return { name: lock, mode, sinceMs, phase };
 }
 
-function check(options: unknown): ExplainWaitOptions & { timeout: number } {
+type Checked = ExplainWaitOptions & { timeout: number };
+
+function check(options: unknown): Checked {
   const given = checkObject(options);
   const { timeout = TIMEOUT_MS, signal } = given;
   if (typeof timeout !== "number") throw invalidType("options.timeout", "a number", timeout);

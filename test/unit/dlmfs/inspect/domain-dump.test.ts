@@ -108,7 +108,7 @@ describe("the dump of a domain", () => {
       conv?.converting.map(({ node, mode, requested }) => [node, mode, requested]),
       [[1, "PR", "EX"]],
     );
-    assert.ok((conv?.converting[0]?.queuedUs ?? 0) >= 0);
+    assert.ok((conv.converting[0]?.queuedUs ?? 0) >= 0);
     assert.deepEqual(
       find("held")?.waiting.map(({ node, requested }) => [node, requested]),
       [[2, "PR"]],
@@ -127,9 +127,9 @@ describe("the dump of a domain", () => {
     openFile(70, 6, "/dlm/other/held", "0100002");
     openFile(71, 9, "/mnt/with blank/d/held", "0100000");
     openFile(72, 3, "/dlm/d/new\nline", "0100001");
-    const { resources, problems } = await domainDump("d");
+    const { resources = [], problems } = await domainDump("d");
     assert.deepEqual(problems, []);
-    const filesOf = (name: string): unknown => resources?.find((resource) => resource.name === name)?.openFiles;
+    const filesOf = (name: string): unknown => resources.find((resource) => resource.name === name)?.openFiles;
     const held = { command: "holder -x", pid: 70, fd: 3, mode: "EX", mount: "/dlm" };
     assert.deepEqual(filesOf("held"), [held, { ...held, pid: 71, fd: 9, mode: "PR", mount: "/mnt/with blank" }]);
     assert.deepEqual(filesOf("new\\x0aline"), [{ ...held, pid: 72 }]);

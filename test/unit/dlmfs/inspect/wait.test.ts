@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
-import { type DomainDump, type WaitExplanation, explainWait, holdersOf } from "../../../../lib/dlmfs/inspect";
+import {
+  type DomainDump,
+  type WaitExplanation,
+  explainWait,
+  explainWaits,
+  holdersOf,
+} from "../../../../lib/dlmfs/inspect";
 import { sleepsIn } from "../../../../lib/dlmfs/inspect/wait/task";
 import { ROOTS } from "../../../../lib/fs-dlm/inspect/roots";
 
@@ -255,6 +261,27 @@ describe("what a request waits for", () => {
     assert.deepEqual([cause, problems.map(({ code }) => code)], ["unknown", ["ETIMEDOUT"]]);
     // lets the thread go
     writeFileSync(pipe, "");
+  });
+
+  it("is told of many requests from one reading", async () => {
+    const names = Array.from({ length: 500 }, (_, i) => `r${i}`);
+    const lock: Story[] = [
+      { node: 1, queue: "granted", mode: EX },
+      { node: 0, queue: "waiting", requested: EX },
+    ];
+    put("debug/o2dlm/d/locking_state", names.map((name) => record(name, 0, lock)).join(""));
+    const requests = names.map((name) => ({ name, mode: "EX", sinceMs: 1, phase: "kernel" }) as const);
+    const before = performance.now();
+    const explanations = await explainWaits("d", requests);
+    assert.ok(performance.now() - before < 5000);
+    assert.deepEqual(
+      explanations.map(({ lock: name }) => name),
+      names,
+    );
+    assert.deepEqual(
+      [...new Set(explanations.map(({ cause, blockers }) => `${cause} ${blockers[0]?.node}`))],
+      ["locks 1"],
+    );
   });
 
   it("is not asked for wrongly", async () => {
