@@ -28,6 +28,12 @@ export const LONG = {
     kernels: KERNELS,
     needs: ["lab", "interop"],
   },
+  dlmfs: {
+    specs: ["test/kernel/dlmfs-*.test.ts"],
+    limit: 60 * MINUTE,
+    kernels: KERNELS,
+    needs: ["lab"],
+  },
   lab: {
     specs: ["test/kernel/lab*.test.ts", "test/kernel/stacks.test.ts", "test/kernel/fencing.test.ts"],
     limit: 60 * MINUTE,
