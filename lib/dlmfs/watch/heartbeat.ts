@@ -46,7 +46,7 @@ export class HeartbeatProbe {
       const clusters = `${ROOTS.configfs}/cluster`;
       for (const cluster of await readdir(clusters)) await this.#lookIn(`${clusters}/${cluster}`);
     } catch {
-      // no configfs in this container, or no right to read it; or this very moment the cluster is taken away
+      // no configfs in this container, no right to read it, no descriptors: or the cluster goes away this very moment
       return this.beats ? true : undefined;
     }
     return this.beats;
@@ -70,9 +70,20 @@ export class HeartbeatProbe {
   }
 
   #open(region: string, pid: number): void {
-    const fd = openSync(`${ROOTS.proc}/${pid}/comm`, "r");
-    if (this.#lives(fd)) this.#threads.set(region, fd);
-    else closeSync(fd);
+    let fd: number;
+    try {
+      fd = openSync(`${ROOTS.proc}/${pid}/comm`, "r");
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw error;
+      this.#ended.add(region);
+      return;
+    }
+    if (this.#lives(fd)) {
+      this.#threads.set(region, fd);
+    } else {
+      closeSync(fd);
+      this.#ended.add(region);
+    }
   }
 
   // What is open stays the thread's, whoever gets its number later.

@@ -108,6 +108,12 @@ describe("the watch over a domain", () => {
       await until("it is told again", () => told.length > 1);
     });
 
+    it("tells whoever begins to watch when only the number of the thread is left", async () => {
+      fs.rmSync(at("proc/100"), { recursive: true });
+      watch("o2cb", "a");
+      await until("it is told", () => told.length > 0);
+    });
+
     it("tells nothing where nothing can be told", async () => {
       fs.rmSync(at("config"), { recursive: true });
       watch("o2cb", "a");

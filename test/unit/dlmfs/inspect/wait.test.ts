@@ -136,6 +136,21 @@ describe("what a request waits for", () => {
     );
   });
 
+  it("are not those that it is compatible with", async () => {
+    const stories: Story[] = [
+      { node: 1, queue: "granted", mode: PR },
+      { node: 2, queue: "converting", mode: PR, requested: EX },
+      { node: 0, queue: "waiting", requested: PR },
+    ];
+    put("debug/o2dlm/d/locking_state", record("r", 0, stories));
+    const { blockers, sentence } = await explainWait("d", { name: "r", mode: "PR", sinceMs: 1, phase: "kernel" });
+    assert.deepEqual(
+      blockers.map(({ node, reason }) => [node, reason]),
+      [[2, "ahead"]],
+    );
+    assert.match(sentence, /: node 2 asked for EX before$/);
+  });
+
   it("are this node's other files, by name", async () => {
     openFile(77, "r", "0100000");
     const { cause, openFiles, sentence } = await explain([{ node: 0, queue: "granted", mode: PR }], 1);
