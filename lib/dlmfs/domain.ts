@@ -16,7 +16,7 @@ import type { Opening } from "./opening";
 import { checkDomainLockName, checkDomainName } from "./names";
 import { type Isolation, Opener } from "./opener";
 import { RUN_DIRECTORY } from "./paths";
-import { type ExplainWaitOptions, type WaitExplanation, explainWait } from "./inspect";
+import { type ExplainWaitOptions, type WaitExplanation, explainWaits } from "./inspect";
 import { watchDomain } from "./watch";
 import { LockRequest, type RequestOptions } from "./request";
 
@@ -287,12 +287,11 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
     if (waits.length === 0) return [];
     const { status = [] } = await opener.perform({ op: "status", path: "" });
     const { pid } = opener;
-    return Promise.all(
-      waits.map(async ({ id, ...wait }) => {
-        const task = status.find((row) => row.id === id);
-        const where = pid === undefined ? {} : { opener: { pid, task } };
-        return explainWait(this.name, wait, { ...options, ...where, mount: this.#mount });
-      }),
+    const tasks = new Map(status.map((row) => [row.id, row]));
+    return explainWaits(
+      this.name,
+      waits.map(({ id, ...wait }) => ({ ...wait, task: id === undefined ? undefined : tasks.get(id) })),
+      { ...options, opener: pid === undefined ? undefined : { pid }, mount: this.#mount },
     );
   }
 
