@@ -2,6 +2,7 @@
 // cached. Reads /proc alone; nothing here looks at the mount itself, where a look-up can wait for another node.
 
 import { readFile, readdir, readlink } from "node:fs/promises";
+import { resolve } from "node:path";
 
 import { type Problem, errorCode } from "../../fs-dlm/inspect/problems";
 import { processesOf } from "../../fs-dlm/inspect/processes";
@@ -27,11 +28,18 @@ export async function dlmfsMounts(): Promise<string[]> {
   );
 }
 
+// The kernel tells paths without symbolic links, which cannot be looked up without touching the mount: what is reached by
+// one is taken for any mount.
+function selected(mounts: string[], mount: string | undefined): string[] {
+  const path = mount === undefined ? "" : Buffer.from(resolve(mount)).toString("latin1");
+  return mounts.includes(path) ? [path] : mounts;
+}
+
 /**
  * Who has lock files of a domain open; undefined, with a problem noted, when /proc does not tell. Processes that have
  * the mount in a mount namespace of their own are not seen, nor are descriptors that are on their way through a socket.
  *
- * @param mount looks at this mount point only
+ * @param mount looks at this mount point only, if it is one
  */
 export async function openFilesOf(
   domain: string,
@@ -42,7 +50,7 @@ export async function openFilesOf(
   let pids: number[];
   let mounts: string[];
   try {
-    mounts = mount === undefined ? await dlmfsMounts() : [Buffer.from(mount).toString("latin1")];
+    mounts = selected(await dlmfsMounts(), mount);
     pids = (await readdir(ROOTS.proc)).map(Number).filter((pid) => pid > 0);
   } catch (error) {
     problems.push({ path: ROOTS.proc, code: errorCode(error), hint: "who has files open cannot be read there" });

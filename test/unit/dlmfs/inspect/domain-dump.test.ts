@@ -140,6 +140,18 @@ describe("the dump of a domain", () => {
       one.resources?.find(({ name }) => name === "held")?.openFiles?.map(({ pid }) => pid),
       [71],
     );
+    for (const [mount, pids] of [
+      ["/dlm/", [70]],
+      ["/a/link/to/it", [70, 71]],
+    ] as const) {
+      const some = await domainDump("d", { mount });
+      const files = some.resources?.find(({ name }) => name === "held")?.openFiles;
+      assert.deepEqual(
+        files?.map(({ pid }) => pid),
+        pids,
+        mount,
+      );
+    }
     const none = await domainDump("d", { openFiles: false });
     assert.equal(none.resources?.find(({ name }) => name === "held")?.openFiles, undefined);
     assert.equal((await whoHoldsDomainLock("d", "held")).holders?.[0]?.use, "held");
