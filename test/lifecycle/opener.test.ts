@@ -27,7 +27,7 @@ describe("the end of a program with an opener", function () {
 
   const argv = (isolation: string, ending: string): string[] => [
     ...[PROGRAM, DOUBLE_PATH, bench.executable, bench.place],
-    ...[isolation, ending],
+    ...["S", isolation, ending],
   ];
   const nobodyHolds = (): boolean => {
     try {
@@ -91,7 +91,7 @@ describe("the end of a program with an opener", function () {
   it("says ENOENT when somebody has taken the program away", () => {
     const run = spawnSync(
       process.execPath,
-      [PROGRAM, DOUBLE_PATH, bench.at("absent"), bench.place, "process", "exit"],
+      [PROGRAM, DOUBLE_PATH, bench.at("absent"), bench.place, "S", "process", "exit"],
       {
         encoding: "utf8",
       },

@@ -29,12 +29,12 @@ interface Pending {
 export class Client {
   readonly native: NativeOpener;
   /** How often it was said that the opener is gone. */
-  ends = 0;
+  ends: number = 0;
   /** Ids whose local wait is over. */
   readonly phases: Set<number> = new Set();
   /** How many answers came with each wake-up of the loop. */
   readonly batches: number[] = [];
-  last = 0;
+  last: number = 0;
   readonly #pending = new Map<number, Pending>();
 
   static start(addon: NativeAddon, executable: string, isolation: Isolation): Promise<Client> {

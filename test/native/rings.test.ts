@@ -7,6 +7,8 @@ import path from "node:path";
 const root = path.resolve(__dirname, "../..");
 const PURE = ["csrc/dlm/codec.cc", "csrc/dlm/lock_dump.cc"];
 const UEVENTS = ["csrc/dlm/uevent.cc", "csrc/sys/uevents.cc"];
+const PACKETS = ["csrc/dlmfs/packet.cc", "csrc/dlmfs/range.cc"];
+const CLUSTER_NAME = ["csrc/dlmfs/cluster_name.cc", "csrc/sys/own_table.cc"];
 const SYSTEM = [
   ...["channel", "codec", "control", "gate", "lock_dump", "lone_write", "submitter"].map(
     (name) => `csrc/dlm/${name}.cc`,
@@ -29,6 +31,8 @@ describe("C++ rings under sanitizers", function () {
   for (const [program, sources, sanitizers] of [
     ["codec_test", PURE, ["address,undefined"]],
     ["uevent_test", UEVENTS, ["address,undefined"]],
+    ["opener_packet_test", PACKETS, ["address,undefined"]],
+    ["cluster_name_test", CLUSTER_NAME, ["address,undefined"]],
     ["channel_test", SYSTEM, ["address,undefined", "thread"]],
   ] as const) {
     for (const sanitizer of sanitizers) {

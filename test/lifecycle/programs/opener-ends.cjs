@@ -1,9 +1,10 @@
-// node opener-ends.cjs ADDON EXECUTABLE DIRECTORY ISOLATION ENDING: has one file open and an open() under way, says the
-// opener's process id, and ends.
+// node opener-ends.cjs ADDON EXECUTABLE DIRECTORY STATE ISOLATION ENDING: has one file open and an open() under way, says
+// the opener's process id once the thread of that is in STATE (of /proc/PID/stat), and ends.
+const fs = require("node:fs");
 const path = require("node:path");
 const { Worker, isMainThread, parentPort, workerData } = require("node:worker_threads");
 
-const [addon, executable, directory, isolation, ending] = workerData ?? process.argv.slice(2);
+const [addon, executable, directory, state, isolation, ending] = workerData ?? process.argv.slice(2);
 const O_RDWR = 2;
 const kept = [];
 
@@ -14,10 +15,16 @@ const ENDINGS = {
     throw new Error("on purpose");
   },
   SIGKILL: () => process.kill(process.pid, "SIGKILL"),
+  // as a terminal's Ctrl-C: to the whole group
+  SIGINT: () => process.kill(0, "SIGINT"),
   SIGTERM: () => process.kill(process.pid, "SIGTERM"),
   stay: () => undefined,
   terminate: () => undefined, // by the main thread
 };
+
+function stateOf(pid, tid) {
+  return /\) (\S) /.exec(fs.readFileSync(`/proc/${pid}/task/${tid}/stat`, "utf8"))[1];
+}
 
 function enter(say) {
   let opener;
@@ -31,12 +38,16 @@ function enter(say) {
       opener.request(1, { op: "acquire", path: path.join(directory, "held"), flags: O_RDWR });
     },
     (events) => {
-      for (const { id, kind, file } of events) {
+      for (const { id, kind, file, status } of events) {
         if (id === 1 && kind === "done") {
           kept.push(file);
           opener.request(2, { op: "acquire", path: path.join(directory, "pending"), flags: 0 });
         }
-        if (id !== 2) continue;
+        if (id < 2 || (id === 2 && kind === "done")) continue;
+        if (!status?.some(({ tid }) => stateOf(opener.pid, tid) === state)) {
+          setImmediate(() => opener.request(id + 1, { op: "status", path: "" }));
+          continue;
+        }
         say(opener.pid);
         ENDINGS[ending](opener);
       }
@@ -54,5 +65,5 @@ if (isMainThread && ending === "terminate") {
     process.stdout.write(`${pid}\n`);
   });
 } else {
-  enter((pid) => (isMainThread ? require("node:fs").writeSync(1, `${pid}\n`) : parentPort.postMessage(pid)));
+  enter((pid) => (isMainThread ? fs.writeSync(1, `${pid}\n`) : parentPort.postMessage(pid)));
 }
