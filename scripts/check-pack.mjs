@@ -37,10 +37,12 @@ try {
   }
   const tuple = `${process.platform}-${process.arch}`;
   mkdirSync(path.join(source, "prebuilds", tuple), { recursive: true });
-  cpSync(
-    path.join(root, "build/Release/clusterlock.node"),
-    path.join(source, "prebuilds", tuple, "clusterlock.glibc.node"),
-  );
+  for (const [built, name] of [
+    ["clusterlock.node", "clusterlock.glibc.node"],
+    ["clusterlock_opener", "clusterlock_opener.glibc"],
+  ]) {
+    cpSync(path.join(root, "build/Release", built), path.join(source, "prebuilds", tuple, name));
+  }
 
   const [{ filename, files }] = JSON.parse(run(source, "npm", "pack", "--json", "--ignore-scripts"));
   const tarball = path.join(source, filename);
@@ -57,6 +59,8 @@ try {
   for (const name of [
     "csrc/sources.gypi",
     "csrc/dlm/codec.cc",
+    "csrc/dlmfs/opener_main.cc",
+    `prebuilds/${tuple}/clusterlock_opener.glibc`,
     "scripts/build-native.mjs",
     "scripts/guest/fs-dlm.sh",
     "scripts/guest/stack-dlm.sh",
@@ -94,10 +98,16 @@ try {
      if (createRequire(import.meta.url)("clusterlock").Lockspace !== esm.Lockspace) throw new Error("two again");
      await import("clusterlock/lab");
      const error = await esm.Lockspace.open("absent").catch((e) => e);
-     console.log(error.code, error.syscall);\n`,
+     console.log(error.code, error.syscall);
+     const { native, openerPath } = createRequire(import.meta.url)("./node_modules/clusterlock/dist/native.js");
+     native().startOpener(openerPath(), "process", (failure, opener) => {
+       console.log(failure ? failure.syscall : opener.pid !== process.pid);
+       opener?.close();
+     }, () => undefined, () => undefined);\n`,
   );
-  // The addon really was loaded: it is what looked for the device.
-  expect(run(app, process.execPath, "try.mjs") === "ENOENT open\n", "the installed package does not work");
+  // The addon really was loaded: it is what looked for the device. And its opener runs.
+  const works = "ENOENT open\ntrue\n";
+  expect(run(app, process.execPath, "try.mjs") === works, "the installed package does not work");
   expect(
     run(app, path.join(app, "node_modules/.bin/clusterlock"), "--version").includes(installed.version),
     "the command does not run",
@@ -111,7 +121,7 @@ try {
     run(app, "ln", "-s", path.join(root, "node_modules", name), path.join(app, "node_modules", name));
   }
   run(home, process.execPath, "scripts/build-native.mjs");
-  expect(run(app, process.execPath, "try.mjs") === "ENOENT open\n", "the package built from source does not work");
+  expect(run(app, process.execPath, "try.mjs") === works, "the package built from source does not work");
   process.stdout.write(`${files.length} files, works installed and built from source\n`);
 } catch (error) {
   process.stdout.write(`${error.message}\n${error.stdout ?? ""}${error.stderr ?? ""}\n`);

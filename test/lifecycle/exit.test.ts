@@ -60,7 +60,7 @@ describe("the end of a process", () => {
     });
   }
 
-  for (const state of ["opened", "held", "watching", "opening", "busy", "closing", "closed"]) {
+  for (const state of ["opened", "held", "watching", "opening", "busy", "closing", "closed", "starting", "acquiring"]) {
     it(`${state}: with nothing left to wait for it ends by itself`, async () => {
       const { child, ended } = start(state, "natural");
       assert.deepEqual(await inTime(ended, child), { code: 0, signal: null, stderr: "" });

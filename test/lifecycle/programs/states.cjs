@@ -1,6 +1,40 @@
-// Brings a lockspace handle over the device double into a named state. Used in child processes and in workers.
+// Brings a lockspace handle over the device double, or an opener, into a named state. Used in child processes and in
+// workers.
+const { execFileSync } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+
 const { useAddon } = require("../../../dist/native");
 const { Lockspace } = require("../../../dist/dlm");
+
+/** A path whose open() for reading waits for ever, and which is gone with this environment. */
+function waitingPath() {
+  const O_PATH = 0o10000000;
+  const fifo = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "clusterlock-states-")), "fifo");
+  execFileSync("mkfifo", [fifo]);
+  const fd = fs.openSync(fifo, O_PATH);
+  fs.rmSync(path.dirname(fifo), { recursive: true });
+  return `/proc/${process.pid}/fd/${fd}`;
+}
+
+/** Resolves when the opener has sent its first event, with that. */
+function ask(addon, doublePath, isolation, request) {
+  return new Promise((resolve) => {
+    let opener;
+    const started = (_, one) => {
+      opener = one;
+      opener.setRef(true);
+      opener.request(1, request);
+    };
+    const onEvents = ([event]) => {
+      opener.setRef(false);
+      resolve(event);
+    };
+    const executable = path.join(path.dirname(doublePath), "clusterlock_opener");
+    addon.startOpener(executable, isolation, started, onEvents, () => undefined);
+  });
+}
 
 /** @param {string} doublePath @param {string} state */
 exports.enter = async function enter(doublePath, state) {
@@ -50,6 +84,15 @@ exports.enter = async function enter(doublePath, state) {
       await ls.lock("x");
       await ls.close();
       break;
+    case "starting":
+      void ask(addon, doublePath, "process", { op: "status", path: "" });
+      break;
+    case "acquiring":
+      await ask(addon, doublePath, "process", { op: "acquire", path: waitingPath(), flags: 0 });
+      break;
+    case "acquiring on a thread":
+      await ask(addon, doublePath, "thread", { op: "acquire", path: waitingPath(), flags: 0 });
+      break;
     default:
       throw new Error(`no such state: ${state}`);
   }
@@ -68,4 +111,7 @@ exports.STATES = [
   "busy",
   "closing",
   "closed",
+  "starting",
+  "acquiring",
+  "acquiring on a thread",
 ];
