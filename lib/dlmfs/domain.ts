@@ -158,7 +158,7 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
    * @throws {TypeError | RangeError} a wrong name or option; the signal's reason
    */
   async lock(name: string, options?: DomainLockOptions): Promise<DomainLock> {
-    checkDomainLockName(name);
+    checkDomainLockName(name, this.stack);
     const given = checkObject(options);
     const checked = this.#checkOptions(given);
     const signal = checkSignal(given["signal"]);
@@ -174,7 +174,7 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
    * @throws what {@link Domain.lock} throws; ENOTSUP: `raw` on a stack other than o2cb
    */
   async tryLock(name: string, options?: DomainTryLockOptions): Promise<DomainLock | null> {
-    checkDomainLockName(name);
+    checkDomainLockName(name, this.stack);
     const given = checkObject(options);
     const checked = this.#checkOptions(given);
     const raw = checkFlag(given, "raw");
@@ -215,7 +215,7 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
    * @throws {DlmfsError} EBUSY: somebody of this node holds it, waits for it, or uses it through another handle
    */
   async drop(name: string): Promise<void> {
-    checkDomainLockName(name);
+    checkDomainLockName(name, this.stack);
     this.#assertOpen();
     const outcome = await this.#handle.drop(this.#handle.named(name));
     if (outcome.errno !== 0) throw this.#handle.failure(outcome, name);

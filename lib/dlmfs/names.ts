@@ -36,8 +36,14 @@ export function checkDomainName(name: unknown, volume = false): string {
   return name;
 }
 
-/** @throws TypeError, RangeError */
-export function checkDomainLockName(name: unknown): string {
+// fs/ocfs2/stack_user.c, VERSION_LOCK: every node holds it in PR for as long as it is in the domain.
+const TAKEN_ON_FS_DLM = "version_lock";
+
+/**
+ * @param stack "o2cb", or the name of another one, whose locks are fs/dlm's
+ * @throws TypeError, RangeError
+ */
+export function checkDomainLockName(name: unknown, stack = "o2cb"): string {
   if (typeof name !== "string") throw invalidType("name", "a string", name);
   checkWellFormed(name, "name");
   const size = Buffer.byteLength(name);
@@ -50,6 +56,12 @@ export function checkDomainLockName(name: unknown): string {
   }
   if (name.includes("/") || name.includes("\0")) {
     throw invalidValue("name", "must not hold '/' or NUL: it becomes a file's name");
+  }
+  if (name === TAKEN_ON_FS_DLM && stack !== "o2cb") {
+    throw invalidValue(
+      "name",
+      `must not be '${TAKEN_ON_FS_DLM}' on fs/dlm: the cluster stack holds that lock for good`,
+    );
   }
   if (name.startsWith("$")) throw invalidValue("name", "must not begin with '$': o2dlm keeps such names to itself");
   if (name.startsWith(".")) {

@@ -229,9 +229,10 @@ for (const stack of STACKS) {
       await release(one);
       await becomesGranted(other);
       const raw = await one.call(async (node) => {
-        await using domain = await node.Domain.open("tests", { exclusion: "none" });
-        await using lock = await domain.lock("local", { signal: AbortSignal.timeout(10_000) });
-        return lock.state;
+        const domain = await node.Domain.open("tests", { exclusion: "none" });
+        const { state } = await domain.lock("local", { signal: AbortSignal.timeout(10_000) });
+        await domain.close();
+        return state;
       });
       assert.equal(raw, "granted");
     });

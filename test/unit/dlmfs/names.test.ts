@@ -34,6 +34,8 @@ describe("names on ocfs2_dlmfs", () => {
     for (const name of [".", "..", ".0123456789abcdef"]) {
       assert.throws(() => checkDomainLockName(name), valueError(/libo2dlm and this library keep/), name);
     }
+    assert.equal(checkDomainLockName("version_lock", "o2cb"), "version_lock");
+    assert.throws(() => checkDomainLockName("version_lock", "pcmk"), valueError(/holds that lock for good/));
     assert.throws(() => checkDomainLockName("\ud800"), valueError(/well-formed/));
     assert.throws(() => checkDomainLockName(""), valueError(/must not be empty/));
     for (const name of [undefined, 7, null]) assert.throws(() => checkDomainLockName(name), typeError);

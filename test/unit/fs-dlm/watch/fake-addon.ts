@@ -17,7 +17,7 @@ export class FakeAddon {
     return {
       openLockspace: () => undefined,
       removeLockspace: () => undefined,
-    startOpener: () => undefined,
+      startOpener: () => undefined,
       connectAbstract: () => {
         this.knocks++;
         const answer = (this.answers.length > 1 ? this.answers.shift() : this.answers[0]) ?? ECONNREFUSED;
