@@ -11,7 +11,7 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 
 import { runChild } from "./runner/child.mjs";
-import { LONG, parsePlan, SUITES, USAGE, UsageError } from "./runner/plan.mjs";
+import { LONG, lanesOf, parsePlan, SUITES, USAGE, UsageError } from "./runner/plan.mjs";
 import { runSession } from "./runner/session.mjs";
 import { root, setUp } from "./setup.mjs";
 
@@ -42,8 +42,9 @@ async function checks(session) {
 
 async function suites(session, names) {
   for (const name of names) {
-    const { specs, limit } = SUITES[name];
-    await session.suite(name, specs, { limit });
+    const suite = SUITES[name];
+    if (suite.lanes) await session.lanes(name, lanesOf(suite), suite);
+    else await session.suite(name, suite.specs, suite);
   }
 }
 

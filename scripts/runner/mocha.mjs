@@ -7,11 +7,12 @@ import { runChild } from "./child.mjs";
 const LEAK_LIMIT = 30_000;
 
 /**
- * @param {{ root: string, env: NodeJS.ProcessEnv, limit: number, grace?: number, leakLimit?: number }} options
- * @returns {Promise<{ passed: number, failed: number, problem?: string }>} `problem`: counted in `failed`, and not told
- * by mocha itself
+ * @param {{ root: string, env: NodeJS.ProcessEnv, limit: number, grace?: number, leakLimit?: number,
+ *   collect?: "all" }} options `collect` returns what it prints instead of showing it
+ * @returns {Promise<{ passed: number, failed: number, output: string, problem?: string }>} `problem`: counted in
+ * `failed`, and not told by mocha itself
  */
-export async function runMocha(specs, { root, env, limit, grace, leakLimit = LEAK_LIMIT }) {
+export async function runMocha(specs, { root, env, limit, grace, leakLimit = LEAK_LIMIT, collect }) {
   const config = path.join(root, ".mocharc.json");
   // bin/mocha would start this as a child that outlives it; so Node's own options are ours to pass.
   const nodeOptions = JSON.parse(readFileSync(config, "utf8"))["node-option"].map((option) => `--${option}`);
@@ -32,7 +33,8 @@ export async function runMocha(specs, { root, env, limit, grace, leakLimit = LEA
     );
   };
   try {
-    return judge(await runChild(process.execPath, args, { cwd: root, env, limit, grace, report }), counts);
+    const ended = await runChild(process.execPath, args, { cwd: root, env, limit, grace, report, collect });
+    return { ...judge(ended, counts), output: ended.output };
   } finally {
     clearTimeout(timer);
   }

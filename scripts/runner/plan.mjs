@@ -6,7 +6,8 @@ export const SUITES = {
   unit: { specs: ["test/unit/**/*.test.ts"], limit: 10 * MINUTE },
   native: { specs: ["test/native/**/*.test.ts"], limit: 10 * MINUTE },
   lifecycle: { specs: ["test/lifecycle/**/*.test.ts"], limit: 10 * MINUTE },
-  kernel: { specs: ["test/kernel/**/*.test.ts"], limit: 45 * MINUTE },
+  // Two at a time: a lab waits more than it works. What an area has is in one lane, so that its suites share clusters.
+  kernel: { lanes: { locks: ["dlm", "dlmfs"], lab: ["lab", "drivers"] }, limit: 45 * MINUTE },
 };
 
 // Every file of test/kernel belongs to an area. `kernels`: run by default on each of these versions of Debian's. `needs`:
@@ -53,6 +54,11 @@ export const LONG = {
     needs: [],
   },
 };
+
+/** The lanes of a suite, with their specs. */
+export function lanesOf({ lanes }) {
+  return Object.entries(lanes).map(([name, areas]) => ({ name, specs: areas.flatMap((area) => LONG[area].specs) }));
+}
 
 // Not fetched: what the lab boots by itself.
 export const HOST_KERNEL = "host";

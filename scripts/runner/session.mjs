@@ -31,7 +31,30 @@ export class Session {
   async suite(name, specs, { env = {}, limit, grace, leakLimit }) {
     this.heading(name);
     const options = { root, env: { ...testEnvironment(), ...env }, limit, grace, leakLimit };
-    const { passed, failed, problem } = await runMocha(specs, options);
+    this.#count(name, await runMocha(specs, options));
+  }
+
+  /** Runs of mocha side by side. The first one's lines are seen as they come, each other's together when it has ended. */
+  async lanes(name, lanes, { limit, grace, leakLimit }) {
+    const options = { root, env: testEnvironment(), limit, grace, leakLimit };
+    this.heading(`${name}: ${lanes.map((lane) => lane.name).join(" and ")}, side by side`);
+    const runs = lanes.map(({ specs }, index) =>
+      runMocha(specs, index === 0 ? options : { ...options, collect: "all" }),
+    );
+    // all are waited for, also when one is interrupted: nothing of them is to outlive the session
+    const ends = await Promise.allSettled(runs);
+    for (const [index, { status, value, reason }] of ends.entries()) {
+      const title = `${name}: ${lanes[index].name}`;
+      if (status === "rejected") throw reason;
+      if (index > 0) {
+        this.heading(title);
+        process.stdout.write(value.output);
+      }
+      this.#count(title, value);
+    }
+  }
+
+  #count(name, { passed, failed, problem }) {
     this.#passed += passed;
     this.#failed += failed;
     if (problem !== undefined) process.stdout.write(`FAILED: ${name}: ${problem}\n`);

@@ -63,6 +63,13 @@ describe("a session of the test runner", function () {
     await verdict("fails.cjs", "1 passed, 1 failed");
   });
 
+  it("adds up runs side by side, shows what each has printed, and gives each its limit", async () => {
+    const output = await verdict("passes.cjs,fails.cjs", "3 passed, 1 failed");
+    assert.match(output, /passes too[^]*== fixture: fails\.cjs\n[^]*1 failing/);
+    const hung = await verdict("passes.cjs,hangs.cjs", "2 passed, 1 failed", { limit: 5_000 });
+    assert.match(hung, /FAILED: fixture: hangs\.cjs: it did not end within 5 s/);
+  });
+
   it("does not let the caller's environment choose what is run", async () => {
     const env = { MOCHA_OPTIONS: "--grep nothing", NODE_OPTIONS: "--unhandled-rejections=none", NODE_PATH: "/absent" };
     const output = await verdict("passes.cjs", "2 passed, 0 failed", { env });
