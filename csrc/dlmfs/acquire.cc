@@ -1,6 +1,7 @@
 #include "dlmfs/acquire.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -21,6 +22,13 @@ int Lock(Task& task, int fd, RangeKind kind, int16_t type) {
   return task.WaitLocally([&] { return sys::LockRange(fd, byte, 1, type, sys::RangeWait::kYes); });
 }
 
+bool IsSame(int one, int other) {
+  struct stat first {};
+  struct stat second {};
+  return ::fstat(one, &first) == 0 && ::fstat(other, &second) == 0 && first.st_dev == second.st_dev &&
+         first.st_ino == second.st_ino;
+}
+
 // Sleeps for as long as the kernel likes.
 Outcome Open(const std::string& path, int flags, uint32_t mode, const std::function<bool()>& gives_up) {
   for (auto pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
@@ -39,31 +47,29 @@ Outcome Open(const std::string& path, int flags, uint32_t mode, const std::funct
 Outcome Acquire(Task& task, sys::UniqueFd sidecar, const std::function<void()>& phase,
                 const std::function<bool()>& gives_up) {
   const Request& request = task.request();
-  const bool excludes = request.range != RangeType::kNone;
-  if (excludes) {
+  if (request.range != RangeType::kNone) {
     const int16_t type = request.range == RangeType::kShared ? F_RDLCK : F_WRLCK;
     const int error = Lock(task, sidecar.get(), RangeKind::kExclusion, type);
     if (error != 0) return Outcome::Failed(-error, "fcntl");
   }
   if (request.path.empty()) return {};
-  const auto let_go = [&](int error, const char* syscall) {
-    if (excludes) {
-      const int64_t byte = ByteOf(request.name, RangeKind::kExclusion);
-      sys::LockRange(sidecar.get(), byte, 1, F_UNLCK, sys::RangeWait::kNo);
-    }
-    return Outcome::Failed(error, syscall);
-  };
+  // A failure leaves the range taken: it is one with that of others of the same owner who have the lock shared, and
+  // only the owner knows whether there are any.
 
   // Of this thread alone: it stays for as long as the kernel keeps the thread, even when the process is being killed.
   sys::UniqueFd pending;
   if (!request.sidecar_path.empty()) {
     pending = sys::UniqueFd(::open(request.sidecar_path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (!pending.valid()) return let_go(errno, "open");
+    if (!pending.valid() && errno != ENOENT) return Outcome::Failed(errno, "open");
+    // Whoever has come since would exclude others by another file.
+    if (!pending.valid() || (sidecar.valid() && !IsSame(pending.get(), sidecar.get()))) {
+      return Outcome::Failed(ESTALE, "fstat");
+    }
     // Waits for one who is unlinking the name.
     const int error = Lock(task, pending.get(), RangeKind::kPending, F_RDLCK);
-    if (error != 0) return let_go(-error, "fcntl");
+    if (error != 0) return Outcome::Failed(-error, "fcntl");
   }
-  if (!task.EnterKernel()) return let_go(ECANCELED, "fcntl");
+  if (!task.EnterKernel()) return Outcome::Failed(ECANCELED, "fcntl");
   phase();
   sidecar.Close();
 

@@ -127,7 +127,8 @@ Outcome Unlink(const Request& request) {
   sys::UniqueFd sidecar;
   if (!request.sidecar_path.empty()) {
     sidecar = sys::UniqueFd(::open(request.sidecar_path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-    if (!sidecar.valid()) return Outcome::Failed(errno, "open");
+    // ENOENT would be taken for that of the lock file
+    if (!sidecar.valid()) return errno == ENOENT ? Outcome::Failed(ESTALE, "fstat") : Outcome::Failed(errno, "open");
     // All bytes of the name at once. An unlink() while an open() of the name is under way would wait for that, and keep
     // everybody out of the directory meanwhile (fs/ocfs2/dlmfs/userdlm.c:user_dlm_destroy_lock()).
     const int64_t first = ByteOf(request.name, RangeKind::kExclusion);

@@ -70,6 +70,12 @@ function fileHint(syscall: string, code: string): string | undefined {
   if (syscall === "fcntl" && code === "EBUSY") return "others of this node hold it, wait for it or keep it cached";
   if (syscall === "fcntl" && code === "EBADF")
     return "the file that excludes others of this node is not writable for this user";
+  if (syscall === "fstat" && code === "ESTALE") {
+    return (
+      "the file by which processes of this node exclude each other was removed or replaced: who comes now would not be " +
+      "kept out; close the domain in all processes of this node, and open it anew"
+    );
+  }
   if (syscall === "unlink" && code === "EBUSY") return "it is held on this node";
   if (syscall === "pthread_create") return "each waiting request is a thread: raise the limit (ulimit -u)";
   return undefined;
