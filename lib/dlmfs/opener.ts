@@ -79,7 +79,7 @@ export class Opener {
     shared.delete(this.#isolation);
     this.#native?.close();
     this.#native = undefined;
-    this.#fail(new LockStateError("ERR_DOMAIN_CLOSED", "the domain was closed"));
+    this.#fail(leftError());
   }
 
   /** Its process id, once it runs. */
@@ -95,7 +95,11 @@ export class Opener {
     this.#entries.set(id, entry);
     this.care(1);
     if (this.#native) {
-      this.#native.request(id, request);
+      this.#send(this.#native, entry);
+    } else if (this.#users === 0) {
+      queueMicrotask(() => {
+        this.#settle(id, leftError());
+      });
     } else {
       this.#unsent.push(entry);
       this.#start();
@@ -133,9 +137,31 @@ export class Opener {
     else if (this.#cared === 1 && change === 1) this.#native?.setRef(true);
   }
 
+  #send(opener: NativeOpener, { task, request }: Entry): void {
+    try {
+      opener.request(task.id, request);
+    } catch (error) {
+      queueMicrotask(() => {
+        this.#settle(task.id, error as Error);
+      });
+    }
+  }
+
   #start(): void {
     if (this.#starting) return;
     this.#starting = true;
+    try {
+      this.#spawn();
+    } catch (error) {
+      queueMicrotask(() => {
+        this.#starting = false;
+        if (isSystemError(error)) this.#started(error, undefined);
+        else this.#fail(error as Error);
+      });
+    }
+  }
+
+  #spawn(): void {
     native().startOpener(
       openerPath(),
       this.#isolation,
@@ -180,7 +206,7 @@ export class Opener {
     if (this.#cared > 0) opener.setRef(true);
     const unsent = this.#unsent;
     this.#unsent = [];
-    for (const { task, request } of unsent) opener.request(task.id, request);
+    for (const entry of unsent) this.#send(opener, entry);
   }
 
   #onEvent(event: NativeOpenerEvent): void {
@@ -203,6 +229,15 @@ export class Opener {
     this.#unsent = [];
     for (const id of [...this.#entries.keys()]) this.#settle(id, error);
   }
+}
+
+function leftError(): LockStateError {
+  return new LockStateError("ERR_DOMAIN_CLOSED", "the domain was closed");
+}
+
+function isSystemError(error: unknown): error is { errno: number; syscall: string } {
+  const { errno, syscall } = error as NodeJS.ErrnoException;
+  return typeof errno === "number" && typeof syscall === "string";
 }
 
 const ECANCELED = -125;
