@@ -76,21 +76,40 @@ export class Handle {
 
   /**
    * Drops what the kernel has cached of a lock, unless somebody of this node has to do with it: then EBUSY is what it
-   * answers. 0 when it is gone.
+   * answers. 0 when it is gone. Those of this handle who come meanwhile wait for it: on the file that is being dropped
+   * their request would keep everybody of the node out of the directory.
    */
-  async drop(named: NamedLock): Promise<NativeOpenerEvent> {
+  drop(named: NamedLock): Promise<NativeOpenerEvent> {
+    named.dropping ??= this.#drop(named).finally(() => {
+      named.dropping = undefined;
+    });
+    return named.dropping;
+  }
+
+  async #drop(named: NamedLock): Promise<NativeOpenerEvent> {
     const { name } = named;
     if (!named.isIdle()) return { id: 0, kind: "done", errno: EBUSY, syscall: "fcntl" };
+    const place = this.exclusion === "none" ? undefined : named.queue.tryJoin("EX");
+    const { created } = named;
+    named.created = false;
     named.unmark();
     const sidecarPath = this.sidecar?.path ?? "";
     const gate = this.gateOf(name);
-    for (const path of gate === undefined ? [this.pathOf(name)] : [gate, this.pathOf(name)]) {
-      const outcome = await this.opener.perform({ op: "unlink", path, name, sidecarPath });
-      if (outcome.errno !== 0 && outcome.errno !== ENOENT) return outcome;
+    let gone = false;
+    try {
+      for (const path of gate === undefined ? [this.pathOf(name)] : [gate, this.pathOf(name)]) {
+        const outcome = await this.opener.perform({ op: "unlink", path, name, sidecarPath });
+        if (outcome.errno !== 0 && outcome.errno !== ENOENT) return outcome;
+      }
+      gone = true;
+      return { id: 0, kind: "done", errno: 0, syscall: "" };
+    } finally {
+      named.created ||= created && !gone;
+      // one of the two may be gone, whatever became of the other
+      named.introduced = named.gated = false;
+      place?.leave();
+      if (gone && named.isIdle()) this.names.delete(name);
     }
-    // who came meanwhile has marked it for himself
-    if (named.isIdle()) this.names.delete(name);
-    return { id: 0, kind: "done", errno: 0, syscall: "" };
   }
 }
 

@@ -1,4 +1,4 @@
-import type { NativeFile } from "../native";
+import type { NativeFile, NativeOpenerEvent } from "../native";
 
 import { LocalQueue } from "./local-queue";
 import type { DomainLockMode } from "./lock-options";
@@ -27,6 +27,8 @@ export class NamedLock {
   created = false;
   /** The next one who leaves it idle drops it from the kernel. */
   dropWhenIdle = false;
+  /** While it is being dropped: how that ends. */
+  dropping: Promise<NativeOpenerEvent> | undefined;
 
   constructor(name: string, sidecar: NativeFile | undefined) {
     this.name = name;
@@ -52,9 +54,9 @@ export class NamedLock {
     return this.#deserted;
   }
 
-  /** One that is still in the kernel and asks for just that. */
+  /** One that is still in the kernel and asks for just that; the kernel's trylock asks for less. */
   findDeserted(mode: DomainLockMode): Opening | undefined {
-    for (const opening of this.#deserted) if (opening.mode === mode) return opening;
+    for (const opening of this.#deserted) if (opening.mode === mode && !opening.raw) return opening;
     return undefined;
   }
 
