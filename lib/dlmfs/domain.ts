@@ -25,6 +25,8 @@ const ETXTBSY = -26;
 const ENOTSUP = -95;
 const PATIENCE_MS = 1000;
 const MOUNT = "/dlm";
+// PATH_MAX, less what comes below
+const DIRECTORY_MAX = 3968;
 
 /** Why a tryLock() gave up. */
 const OUT_OF_PATIENCE = Symbol("out of patience");
@@ -248,20 +250,10 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
    */
   async leave(): Promise<boolean> {
     this.#assertOpen();
-    const { opener, path, name, stack, names } = this.#handle;
-    this.#unwatch();
-    const made = [...names.values()].filter((named) => named.created);
-    const end = this.#releaseAll(closedError(name));
-    this.#closing = end.then(() => undefined);
-    try {
-      await end;
-      await Promise.all(made.map((named) => this.#handle.drop(named)));
-      this.#keep.close();
-      this.#handle.sidecar?.file.close();
-      return await removeDomain(opener, path, name, stack);
-    } finally {
-      this.#leaveOpener();
-    }
+    const left = this.#leave();
+    const ended = (): void => undefined;
+    this.#closing = left.then(ended, ended);
+    return left;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -314,17 +306,39 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
 
   async #end(reason: LockStateError): Promise<void> {
     this.#unwatch();
-    await this.#releaseAll(reason);
-    this.#keep.close();
-    this.#handle.sidecar?.file.close();
-    this.#leaveOpener();
+    try {
+      await this.#releaseAll(reason);
+    } finally {
+      this.#closeFiles();
+      this.#leaveOpener();
+    }
+  }
+
+  async #leave(): Promise<boolean> {
+    const { opener, path, name, stack, names } = this.#handle;
+    this.#unwatch();
+    const made = [...names.values()].filter((named) => named.created);
+    try {
+      await this.#releaseAll(closedError(name));
+      await all(made.map((named) => this.#handle.drop(named)));
+      this.#closeFiles();
+      return await removeDomain(opener, path, name, stack);
+    } finally {
+      this.#closeFiles();
+      this.#leaveOpener();
+    }
   }
 
   async #releaseAll(reason: LockStateError): Promise<void> {
     for (const request of [...this.#handle.requests]) request.giveUp(reason);
     const releases = [...this.#handle.locks].map((lock) => lock.release());
     this.#handle.ended ??= reason;
-    await Promise.all(releases);
+    await all(releases);
+  }
+
+  #closeFiles(): void {
+    this.#keep.close();
+    this.#handle.sidecar?.file.close();
   }
 
   #leaveOpener(): void {
@@ -370,6 +384,12 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
   }
 
   async #tryTake(name: string, options: CheckedOptions, patience: number): Promise<DomainLock | null> {
+    // nobody holds what is being dropped
+    const { dropping } = this.#handle.named(name);
+    if (dropping) {
+      await dropping.catch(() => undefined);
+      this.#assertOpen();
+    }
     const named = this.#handle.named(name);
     // the kernel's trylock would wait for what we ourselves have in the kernel, and that is not granted yet
     if (options.raw && named.deserted.size > 0) return null;
@@ -397,6 +417,12 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
       clearTimeout(timer);
     }
   }
+}
+
+/** Waits for the end of all, and fails with the first that failed. */
+async function all(promises: Promise<unknown>[]): Promise<void> {
+  await Promise.allSettled(promises);
+  await Promise.all(promises);
 }
 
 function describe(name: string, { mode, phase, since }: Opening): PendingRequest {
@@ -445,6 +471,9 @@ function checkPath(given: Options, name: string, usual: string): string {
   if (typeof value !== "string") throw invalidType(`options.${name}`, "a string", value);
   if (!value.startsWith("/") || value.includes("\0")) {
     throw invalidValue(`options.${name}`, `is '${value}'; an absolute path is expected`);
+  }
+  if (Buffer.byteLength(value) > DIRECTORY_MAX) {
+    throw invalidValue(`options.${name}`, `is ${Buffer.byteLength(value)} bytes long, of at most ${DIRECTORY_MAX}`);
   }
   return value.length > 1 ? value.replace(/\/+$/, "") : value;
 }

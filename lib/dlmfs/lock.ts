@@ -62,7 +62,7 @@ export class DomainLock implements AsyncDisposable {
     try {
       this.#listen();
     } catch (error) {
-      void this.release();
+      this.release().catch(() => undefined);
       throw error;
     }
   }
@@ -211,9 +211,10 @@ export class DomainLock implements AsyncDisposable {
 
   #regain(mode: DomainLockMode, grant: Grant): void {
     this.#grant = grant;
-    if (this.#facts.handle.ended) {
+    const { ended } = this.#facts.handle;
+    if (ended || this.#state !== "reopening") {
       this.#letGo();
-      throw this.#facts.handle.ended;
+      throw ended ?? this.#releasedError();
     }
     this.#mode = mode;
     this.#state = "granted";
@@ -232,7 +233,7 @@ export class DomainLock implements AsyncDisposable {
    */
   release(): Promise<void> {
     if (this.#state === "reopening") {
-      this.#reopening?.giveUp(new LockStateError("ERR_LOCK_RELEASED", `the lock on '${this.name}' was released`));
+      this.#reopening?.giveUp(this.#releasedError());
     }
     this.#released ??= this.#release();
     return this.#released;
@@ -245,10 +246,14 @@ export class DomainLock implements AsyncDisposable {
     if (this.#drop) named.dropWhenIdle = true;
     if (!held || !named.dropWhenIdle || !named.isIdle() || handle.ended) return;
     named.dropWhenIdle = false;
-    const outcome = await handle.drop(named);
+    const outcome = await handle.drop(named).catch((error: unknown) => {
+      // The lock is given back; what is cached has stayed so with others, too, who closed the domain.
+      if (handle.ended) return undefined;
+      throw error;
+    });
     // others of this node have it: they keep what they have
     const EBUSY = -16;
-    if (outcome.errno !== 0 && outcome.errno !== EBUSY) throw handle.failure(outcome, this.name);
+    if (outcome && outcome.errno !== 0 && outcome.errno !== EBUSY) throw handle.failure(outcome, this.name);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -284,6 +289,10 @@ export class DomainLock implements AsyncDisposable {
     if (this.#lossReason) throw this.#lossReason;
     const doing = this.#state === "reopening" ? "is being opened anew" : "was released";
     throw new LockStateError("ERR_LOCK_RELEASED", `the lock on '${this.name}' ${doing}`);
+  }
+
+  #releasedError(): LockStateError {
+    return new LockStateError("ERR_LOCK_RELEASED", `the lock on '${this.name}' was released`);
   }
 
   #lapse(state: "released" | "lost"): void {

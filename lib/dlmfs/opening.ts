@@ -28,6 +28,7 @@ const FILE_MODE = 0o664;
  */
 export class Opening {
   readonly mode: DomainLockMode;
+  readonly raw: boolean;
   readonly since: number = performance.now();
   readonly id: number;
   readonly #named: NamedLock;
@@ -38,6 +39,7 @@ export class Opening {
 
   constructor(handle: Handle, named: NamedLock, mode: DomainLockMode, options: OpeningOptions, owner: OpeningOwner) {
     this.mode = mode;
+    this.raw = options.raw ?? false;
     this.#named = named;
     this.#owner = owner;
     const access = mode === "EX" ? constants.O_RDWR : constants.O_RDONLY;
@@ -47,11 +49,11 @@ export class Opening {
         op: "acquire",
         path: handle.pathOf(named.name),
         name: named.name,
-        flags: access | constants.O_CREAT | (options.raw ? constants.O_NONBLOCK : 0),
+        flags: access | constants.O_CREAT | (this.raw ? constants.O_NONBLOCK : 0),
         mode: options.fileMode ?? FILE_MODE,
         sidecarPath: sidecar?.path ?? "",
         // the kernel's trylock does not wait, and so cannot wait for ever
-        gatePath: (mode === "EX" && !options.raw && handle.gateOf(named.name)) || "",
+        gatePath: (mode === "EX" && !this.raw && handle.gateOf(named.name)) || "",
         range: options.exclude && sidecar ? (mode === "EX" ? 2 : 1) : 0,
         ...(sidecar && { sidecar: sidecar.file }),
       },
