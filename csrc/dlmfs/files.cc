@@ -15,6 +15,7 @@ namespace {
 constexpr mode_t kPermissions = 07777;
 constexpr uint32_t kDefaultMode = 0664;
 constexpr uint32_t kSidecarMode = 0600;
+constexpr int kReplacements = 100;  // of a sidecar while it is being opened: nobody does that but to do harm
 
 std::string ParentOf(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -26,11 +27,15 @@ bool IsTrusted(uid_t owner) {
   return owner == 0 || owner == ::geteuid();
 }
 
+mode_t ModeOf(const Request& request) {
+  return (request.mode == kLeave ? kSidecarMode : request.mode) & kPermissions;
+}
+
 // With its final mode and owner before anyone can see it: who opened it earlier would be refused by a mode that is
 // about to change.
 Outcome CreateSidecar(const Request& request) {
   const std::string parent = ParentOf(request.path);
-  const mode_t mode = (request.mode == kLeave ? kSidecarMode : request.mode) & kPermissions;
+  const mode_t mode = ModeOf(request);
   Outcome out;
   out.file = sys::UniqueFd(::open(parent.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
   const bool hidden = out.file.valid();
@@ -60,6 +65,20 @@ Outcome OpenExisting(const std::string& path) {
   return out.file.valid() ? std::move(out) : Outcome::Failed(errno, "open");
 }
 
+Outcome OpenOrCreateSidecar(const Request& request) {
+  for (;;) {
+    Outcome out = OpenExisting(request.path);
+    if (out.error != ENOENT) return out;
+    out = CreateSidecar(request);
+    if (out.error != EEXIST) return out;  // else somebody else was faster
+  }
+}
+
+// Whether a file of this owner is in the hands of those whom the domain belongs to, as far as is known.
+bool IsOfDomain(uid_t owner, const Request& request) {
+  return IsTrusted(owner) || request.uid == kLeave || owner == request.uid;
+}
+
 }  // namespace
 
 int MakeParent(const std::string& path) {
@@ -80,19 +99,29 @@ Outcome OpenSidecar(const Request& request) {
   const int error = MakeParent(request.path);
   if (error != 0) return Outcome::Failed(error, "mkdir");
   struct stat info {};
-  // Whoever owns the directory could put another file in its place, and two processes would lock two files.
-  if (::stat(ParentOf(request.path).c_str(), &info) != 0) return Outcome::Failed(errno, "stat");
-  if (!IsTrusted(info.st_uid)) return Outcome::Failed(EPERM, "fstat");
-  Outcome out = OpenExisting(request.path);
-  while (out.error == ENOENT) {
-    out = CreateSidecar(request);
-    if (out.error != EEXIST) break;
-    out = OpenExisting(request.path);  // somebody else was faster
+  // Whoever owns the directory, or a link that leads to it, could put another file in its place, and two processes
+  // would lock two files.
+  const std::string parent = ParentOf(request.path);
+  for (const auto look : {::lstat, ::stat}) {
+    if (look(parent.c_str(), &info) != 0) return Outcome::Failed(errno, "stat");
+    if (!IsTrusted(info.st_uid)) return Outcome::Failed(EPERM, "fstat");
   }
-  if (out.error != 0) return out;
-  if (::fstat(out.file.get(), &info) != 0) return Outcome::Failed(errno, "fstat");
-  if (!S_ISREG(info.st_mode)) return Outcome::Failed(EPERM, "fstat");
-  return out;
+  for (int tries = 0; tries < kReplacements; ++tries) {
+    Outcome out = OpenOrCreateSidecar(request);
+    if (out.error != 0) return out;
+    if (::fstat(out.file.get(), &info) != 0) return Outcome::Failed(errno, "fstat");
+    if (!S_ISREG(info.st_mode)) return Outcome::Failed(EPERM, "fstat");
+    if (IsOfDomain(info.st_uid, request) || ::geteuid() != 0) return out;
+    // So could whoever owns the file: somebody who came before those whom the domain belongs to. It goes over to them
+    // as it is, with who holds ranges of it; but not a file that lies elsewhere, and was only linked here.
+    if (info.st_nlink != 1) return Outcome::Failed(EPERM, "fstat");
+    if (::fchown(out.file.get(), request.uid, request.gid) != 0) return Outcome::Failed(errno, "fchown");
+    if (::fchmod(out.file.get(), ModeOf(request)) != 0) return Outcome::Failed(errno, "fchmod");
+    struct stat named {};
+    const bool there = ::lstat(request.path.c_str(), &named) == 0;
+    if (there && named.st_dev == info.st_dev && named.st_ino == info.st_ino) return out;
+  }
+  return Outcome::Failed(EPERM, "fstat");
 }
 
 Outcome OpenPrivate(const std::string& path, bool create) {

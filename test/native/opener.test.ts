@@ -311,6 +311,34 @@ describe("an opener's requests", function () {
       });
 
       if (isRoot) {
+        it("takes no directory for a sidecar that somebody else can exchange by a link", async () => {
+          fs.mkdirSync(bench.at("ours"));
+          fs.symlinkSync("ours", bench.at("link"));
+          (await client.open({ op: "sidecar", path: bench.at("link/sidecar"), mode: 0o600 })).close();
+          fs.lchownSync(bench.at("link"), 12345, 12345);
+          const refused = await client.ask({ op: "sidecar", path: bench.at("link/sidecar"), mode: 0o600 });
+          assert.deepEqual(failure(refused), [EPERM, "fstat"]);
+        });
+
+        it("takes a sidecar over, with its ranges, from who was there before the domain's own", async () => {
+          const before = await client.open({ op: "sidecar", path: bench.at("run/sidecar"), mode: 0o600 });
+          const { ino } = fs.statSync(bench.at("run/sidecar"));
+          fs.chownSync(bench.at("run/sidecar"), 12345, 12345);
+          assert.equal(before.range("x", EXCLUSION, EXCLUSIVE), 0);
+          const request = { op: "sidecar", path: bench.at("run/sidecar"), mode: 0o640, uid: 0, gid: 34 } as const;
+          const ours = await client.open(request);
+          const { uid, gid, mode, ...now } = fs.statSync(request.path);
+          assert.deepEqual([uid, gid, mode, now.ino], [0, 34, 0o100640, ino]);
+          assert.equal(ours.range("x", EXCLUSION, SHARED), -EAGAIN);
+          fs.chownSync(request.path, 12345, 12345);
+          fs.linkSync(request.path, bench.at("elsewhere"));
+          assert.deepEqual(failure(await client.ask(request)), [EPERM, "fstat"]);
+          fs.unlinkSync(bench.at("elsewhere"));
+          // the domain's owner keeps his
+          (await client.open({ ...request, uid: 12345 })).close();
+          assert.equal(fs.statSync(request.path).uid, 12345);
+        });
+
         it("gives files to whom it is told", async () => {
           (await client.open({ op: "sidecar", path: bench.at("s"), mode: 0o660, uid: 12, gid: 34 })).close();
           await client.ask({ op: "create", path: bench.at("c"), mode: 0o6, gid: 34 });
