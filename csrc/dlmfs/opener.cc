@@ -200,8 +200,12 @@ bool Opener::Nudge() {
 int Opener::Send(const Reply& reply, int passed) {
   const std::vector<uint8_t> bytes = Encode(reply);
   for (;;) {
-    const int error = sys::SendPacket(ends_.socket.get(), bytes.data(), bytes.size(), passed, sys::Wait::kYes);
-    if (error != -ETOOMANYREFS) return error;
+    {
+      // One at a time: the kernel wakes all who wait for room in the socket whenever there is some.
+      const std::lock_guard lock(sending_);
+      const int error = sys::SendPacket(ends_.socket.get(), bytes.data(), bytes.size(), passed, sys::Wait::kYes);
+      if (error != -ETOOMANYREFS) return error;
+    }
     std::this_thread::sleep_for(kPause);  // Node has to fetch some first
   }
 }

@@ -50,6 +50,7 @@ class Opener : public std::enable_shared_from_this<Opener> {
 
   const Ends ends_;
   const Isolation isolation_;
+  std::mutex sending_;
   std::mutex mutex_;
   std::condition_variable finished_;
   std::map<uint32_t, std::shared_ptr<Task>> tasks_;
