@@ -1,26 +1,21 @@
 // A libdlm program on a node, driven by the test; peer.c is the other end.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdirSync, renameSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import readline from "node:readline";
 
 import type { Cluster, NodeProcess } from "../../../lib/lab";
 import { type LockMode, modeNumber } from "../../../lib/modes";
+import { compileC } from "../support/compile";
+import { Inbox } from "../support/inbox";
 
 const root = path.resolve(__dirname, "../../..");
 const PROGRAM = path.join(root, "build/interop/peer");
 
 /** Builds the program here; the nodes see it at the same path. */
 export function buildPeer(): void {
-  mkdirSync(path.dirname(PROGRAM), { recursive: true });
-  // another run of the tests may be using the one that is there
-  const fresh = `${PROGRAM}.${process.pid}`;
-  const flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1"];
-  execFileSync("gcc", [...flags, "-o", fresh, path.join(__dirname, "peer.c"), "-ldlm"], { stdio: "inherit" });
-  renameSync(fresh, PROGRAM);
+  compileC(path.join(__dirname, "peer.c"), PROGRAM, ["-ldlm"]);
 }
 
 export type PeerFlag = "NOQUEUE" | "VALBLK" | "IVVALBLK";
@@ -54,33 +49,6 @@ export function textOf(lvb: string): string {
 }
 
 const joined = (flags: PeerFlag[]): string => flags.join("|") || "-";
-
-/** Events that come one at a time, to be waited for one at a time. */
-class Inbox<T> {
-  readonly #waiting: ((item: T) => void)[] = [];
-  readonly #end: Promise<never>;
-  #items: T[] = [];
-
-  constructor(end: Promise<never>) {
-    this.#end = end;
-  }
-
-  put(item: T): void {
-    const taker = this.#waiting.shift();
-    if (taker) taker(item);
-    else this.#items.push(item);
-  }
-
-  take(): Promise<T> {
-    const item = this.#items.shift();
-    if (item !== undefined) return Promise.resolve(item);
-    return Promise.race([new Promise<T>((resolve) => this.#waiting.push(resolve)), this.#end]);
-  }
-
-  clear(): void {
-    this.#items = [];
-  }
-}
 
 /** A lock of the C program. One operation at a time. */
 export class PeerLock {
