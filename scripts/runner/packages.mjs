@@ -15,8 +15,13 @@ export const GROUPS = {
     vagrant: "vagrant",
     "/usr/share/vagrant-plugins/plugins.d/vagrant-libvirt.json": "vagrant-libvirt",
   },
-  // libdlm, which its programs and ours must get along with
-  interop: { "/usr/include/libdlm.h": "libdlm-dev" },
+  // libdlm and libo2dlm, which their programs and ours must get along with
+  interop: {
+    "/usr/include/libdlm.h": "libdlm-dev",
+    "/usr/include/o2dlm/o2dlm.h": "ocfs2-tools-dev",
+    // o2dlm.h includes it, and its package does not ask for it
+    "/usr/include/et/com_err.h": "comerr-dev",
+  },
   lab: { "qemu-system-x86_64": "qemu-system-x86" },
 };
 

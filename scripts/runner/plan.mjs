@@ -30,10 +30,10 @@ export const LONG = {
     needs: ["lab", "interop"],
   },
   dlmfs: {
-    specs: ["test/kernel/dlmfs-*.test.ts"],
+    specs: ["test/kernel/dlmfs-*.test.ts", "test/kernel/dlmfs-interop/*.test.ts"],
     limit: 60 * MINUTE,
     kernels: KERNELS,
-    needs: ["lab"],
+    needs: ["lab", "interop"],
   },
   lab: {
     specs: ["test/kernel/lab*.test.ts", "test/kernel/stacks.test.ts", "test/kernel/fencing.test.ts"],

@@ -8,12 +8,12 @@ import { command } from "./shell";
 
 // fs/dlm compares the cluster's name with the one that dlmfs does not give
 const JOIN = `name=/sys/kernel/config/dlm/cluster/cluster_name; old=$(cat $name 2>/dev/null)
-  [ -z "$old" ] || printf '\\0' >$name; mkdir /dlm/d; status=$?; [ -z "$old" ] || echo "$old" >$name; exit $status`;
+  [ -z "$old" ] || printf '\\0' >$name; mkdir "/dlm/$1"; status=$?; [ -z "$old" ] || echo "$old" >$name; exit $status`;
 
-/** Joins the domain "d" with every node, the first one first. */
-export async function joinDomain(cluster: Cluster): Promise<void> {
+/** Joins a domain with every node, the first one first. */
+export async function joinDomain(cluster: Cluster, name = "d"): Promise<void> {
   for (const node of cluster.nodes) {
-    const { code, stderr } = await command(cluster, node, ["sh", "-c", JOIN]);
+    const { code, stderr } = await command(cluster, node, ["sh", "-c", JOIN, "sh", name]);
     assert.deepEqual([code, stderr], [0, ""]);
   }
 }
