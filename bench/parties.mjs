@@ -6,11 +6,20 @@ const here = import.meta.dirname;
 const built = (name) => path.resolve(here, "../build/bench", name);
 
 const LOCKSPACE = "bench";
+const MOUNT = "/dlm";
+const DOMAIN = "bench";
 const COMMANDS = {
-  ours: [process.execPath, path.join(here, "node/ours.mjs"), LOCKSPACE],
-  bare: [built("bare"), LOCKSPACE],
-  "libdlm wait": [built("libdlm"), LOCKSPACE, "wait"],
-  "libdlm async": [built("libdlm"), LOCKSPACE, "async"],
+  dlm: {
+    ours: [process.execPath, path.join(here, "node/ours.mjs"), LOCKSPACE],
+    bare: [built("bare"), LOCKSPACE],
+    "libdlm wait": [built("libdlm"), LOCKSPACE, "wait"],
+    "libdlm async": [built("libdlm"), LOCKSPACE, "async"],
+  },
+  dlmfs: {
+    ours: [process.execPath, path.join(here, "node/ours-dlmfs.mjs"), MOUNT, DOMAIN],
+    bare: [built("dlmfs"), MOUNT, DOMAIN, "bare"],
+    libo2dlm: [built("dlmfs"), MOUNT, DOMAIN, "libo2dlm"],
+  },
 };
 
 export class Party {
@@ -27,8 +36,8 @@ export class Party {
   }
 
   /** By its name; `counted`: its answers say how many system calls a turn took. */
-  static named(cluster, node, name, { counted = false } = {}) {
-    return Party.start(cluster, node, [...(counted ? [built("syscalls")] : []), ...COMMANDS[name]]);
+  static named(cluster, node, name, { counted = false, kernel = "dlm" } = {}) {
+    return Party.start(cluster, node, [...(counted ? [built("syscalls")] : []), ...COMMANDS[kernel][name]]);
   }
 
   constructor(child) {
@@ -46,6 +55,11 @@ export class Party {
   /** The seconds that one turn took. */
   async turn({ workload, depth }, count) {
     return Number(await this.ask(`${workload} ${depth} ${count}`));
+  }
+
+  /** Ends a turn that has no other end. */
+  stop() {
+    this.#process.stdin.write("stop\n");
   }
 
   /** Of a party that is counted: the system calls of one turn, by name, for each round of the workload. */
@@ -70,5 +84,24 @@ export class Party {
 
   #failure(end) {
     return new Error(`a party of the benchmark ended with ${end}: ${this.#errors.trim()}`);
+  }
+}
+
+/** Two that have the lock in turn. One does the work that counts, and the other keeps the lock whenever it has it. */
+export class Duo {
+  #counted;
+  #keeper;
+
+  constructor(counted, keeper) {
+    this.#counted = counted;
+    this.#keeper = keeper;
+  }
+
+  async turn(workload, count) {
+    const kept = this.#keeper.turn({ ...workload, workload: "keep" }, 1);
+    const took = await this.#counted.turn(workload, count);
+    this.#keeper.stop();
+    await kept;
+    return took;
   }
 }

@@ -9,6 +9,7 @@ const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-D_REENTRANT
 const PROGRAMS = {
   bare: { files: ["bare.c", "turns.c"] },
   libdlm: { files: ["libdlm.c", "turns.c"], libraries: ["-ldlm", "-lpthread"] },
+  dlmfs: { files: ["dlmfs.c", "turns.c"], libraries: ["-lo2dlm", "-lcom_err", "-ldl"] },
   syscalls: { files: ["syscalls.c"] },
 };
 

@@ -11,10 +11,10 @@ function comparison(rates, cpus) {
     for (const [name, { median, min, max }] of parties) {
       const versus = name === "ours" ? "" : ratio(ours / median);
       const head = name === "ours" ? [workload, String(cpus[workload])] : ["", ""];
-      rows.push([...head, name, rate(median), `${rate(min)} - ${rate(max)}`, versus]);
+      rows.push([...head, name, rate(median), `${rate(min)} - ${rate(max)}`, rate(1e6 / median), versus]);
     }
   }
-  return table(["workload", "CPUs", "party", "median /s", "rounds /s", "ours / peer"], rows);
+  return table(["workload", "CPUs", "party", "median /s", "rounds /s", "µs each", "ours / peer"], rows);
 }
 
 function systemCalls(calls) {

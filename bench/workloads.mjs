@@ -1,5 +1,4 @@
-// What is compared, and what has to hold. "pair": a lock in EX and its release; "convert": a lock that is held, from NL
-// to EX and back.
+// What is compared, and what has to hold; bench/peers/turns.h says what each workload is.
 
 const DEPTH = 64;
 
@@ -14,6 +13,14 @@ export const REMOTE = [
   { name: "remote lock + unlock, one at a time", workload: "pair", depth: 1 },
   { name: `remote lock + unlock, ${DEPTH} in flight`, workload: "pair", depth: DEPTH },
 ];
+
+/** ocfs2_dlmfs, two nodes. */
+export const DLMFS = {
+  cached: { name: "dlmfs: lock + unlock of what the node has cached", workload: "pair", depth: 1 },
+  pass: { name: "dlmfs: EX to the other node and back", workload: "pass", depth: 1 },
+  demand: { name: "dlmfs: from a C program's demand to its grant", workload: "demand", depth: 1 },
+};
+export const DLMFS_PARTIES = ["ours", "libo2dlm", "bare"];
 
 /** Blocking calls are for one at a time. */
 export function partiesOf({ depth }) {

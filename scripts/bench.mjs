@@ -1,8 +1,8 @@
 // npm run bench: clusterlock beside the C library and a bare client of the kernel's interface, on the same node in turn.
-// Sets up what it needs, boots one node and then two, prints a table and writes bench/out/*.json. Exit status 0: every
+// Sets up what it needs, boots one node, two, and two with ocfs2_dlmfs, prints a table and writes bench/out/*.json. Exit status 0: every
 // gate was passed.
 //
-//   npm run bench -- [--only local|remote|memory]... [--cpus N] [--rounds N] [--seconds S]
+//   npm run bench -- [--only local|remote|memory|dlmfs]... [--cpus N] [--rounds N] [--seconds S]
 //
 // --cpus: of one node; of two, each has half of them, at least one.
 // CLUSTERLOCK_TEST_KERNEL=DIR boots the kernel that is unpacked in DIR.
@@ -14,10 +14,10 @@ import { parseArgs } from "node:util";
 
 import { compare, warmUp } from "../bench/compare.mjs";
 import { judge } from "../bench/gates.mjs";
-import { Party } from "../bench/parties.mjs";
+import { Duo, Party } from "../bench/parties.mjs";
 import { compilePeers } from "../bench/peers.mjs";
 import { report } from "../bench/report.mjs";
-import { COUNTED, LOCAL, partiesOf, REMOTE } from "../bench/workloads.mjs";
+import { COUNTED, DLMFS, DLMFS_PARTIES, LOCAL, partiesOf, REMOTE } from "../bench/workloads.mjs";
 import { interruption, watchSignals } from "./runner/interruption.mjs";
 import { root, setUp } from "./setup.mjs";
 
@@ -28,7 +28,7 @@ const DOWN_LIMIT = 30_000;
 const WARM_UP_LIMIT = 15;
 const COUNTED_PAIRS = 20_000;
 const MEMORY = { mib: 2048, locks: 100_000, requests: 10_000 };
-const PARTS = ["local", "remote", "memory"];
+const PARTS = ["local", "remote", "memory", "dlmfs"];
 
 function options() {
   const { values } = parseArgs({
@@ -51,10 +51,10 @@ function note(text) {
 }
 
 /** Boots nodes and takes them down again when `body(cluster)` has ended. */
-async function withCluster(nodes, cpus, body) {
+async function withCluster({ nodes, cpus, stack = "dlm" }, body) {
   const { up } = createRequire(import.meta.url)(path.join(root, "dist/lab"));
   const { CLUSTERLOCK_TEST_KERNEL: kernel = "" } = process.env;
-  const lab = { nodes, stack: "dlm", cpus, memory: MEMORY.mib, ...(kernel === "" ? {} : { kernel }) };
+  const lab = { nodes, stack, cpus, memory: MEMORY.mib, ...(kernel === "" ? {} : { kernel }) };
   const cluster = await up({ ...lab, signal: interruption, onProgress: note });
   try {
     return await body(cluster);
@@ -116,6 +116,47 @@ async function local(cluster, options, results) {
   await countCalls(cluster, results);
 }
 
+/** Runs a workload with all its parties; `parties`: what takes the turns, by name. */
+async function race(workload, parties, options, results) {
+  note(workload.name);
+  results.facts.cpus = { ...results.facts.cpus, [workload.name]: results.facts.cpus[DLMFS.cached.name] };
+  results.rates.set(workload.name, await compare(parties, workload, options));
+}
+
+async function dlmfs(cluster, options, results) {
+  const parties = new Map();
+  for (const name of DLMFS_PARTIES) {
+    // one after the other: the first of them creates the domain
+    const both = [];
+    for (const node of cluster.nodes) both.push(await Party.named(cluster, node, name, { kernel: "dlmfs" }));
+    parties.set(name, both);
+  }
+  const map = (turns) => new Map([...parties].map(([name, both]) => [name, turns(both)]));
+  const { cpus, ...facts } = JSON.parse(await parties.get("ours")[0].ask("facts"));
+  results.facts = { ...results.facts, ...facts, cpus: { ...results.facts?.cpus, [DLMFS.cached.name]: cpus } };
+  for (const party of parties.get("ours")) await warmUp(party, DLMFS.cached, WARM_UP_LIMIT);
+  const [, asker] = parties.get("bare");
+  await race(
+    DLMFS.cached,
+    map(([party]) => party),
+    options,
+    results,
+  );
+  await race(
+    DLMFS.pass,
+    map(([one, other]) => new Duo(one, other)),
+    options,
+    results,
+  );
+  await race(
+    DLMFS.demand,
+    map(([keeper]) => new Duo(asker, keeper)),
+    options,
+    results,
+  );
+  for (const both of parties.values()) for (const party of both) await party.end();
+}
+
 function write(results) {
   const directory = path.join(root, "bench/out");
   mkdirSync(directory, { recursive: true });
@@ -131,14 +172,15 @@ async function bench(options) {
   const results = { began: new Date().toISOString(), options, rates: new Map() };
   const { parts } = options;
   if (parts.includes("local") || parts.includes("memory")) {
-    await withCluster(1, options.cpus, async (cluster) => {
+    await withCluster({ nodes: 1, cpus: options.cpus }, async (cluster) => {
       if (parts.includes("local")) await local(cluster, options, results);
       if (parts.includes("memory")) await measureMemory(cluster, results);
     });
   }
-  if (parts.includes("remote")) {
-    const cpus = Math.max(1, Math.floor(options.cpus / 2));
-    await withCluster(2, cpus, (cluster) => remote(cluster, options, results));
+  const pair = { nodes: 2, cpus: Math.max(1, Math.floor(options.cpus / 2)) };
+  if (parts.includes("remote")) await withCluster(pair, (cluster) => remote(cluster, options, results));
+  if (parts.includes("dlmfs")) {
+    await withCluster({ ...pair, stack: "o2cb" }, (cluster) => dlmfs(cluster, options, results));
   }
   results.facts = { ...results.facts, host: `${os.cpus().length} x ${os.cpus()[0]?.model ?? "CPU"}` };
   results.gates = judge(results.rates, results.calls?.ours.total);

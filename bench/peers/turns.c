@@ -21,11 +21,27 @@ static double now(void) {
   return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+static double started, elapsed;
+
+void start_clock(void) {
+  started = now();
+}
+
+void stop_clock(void) {
+  elapsed += now() - started;
+}
+
+static const char* const workloads[] = {
+    [PAIR] = "pair", [CONVERT] = "convert", [PASS] = "pass", [KEEP] = "keep", [DEMAND] = "demand"};
+
 static bool parse(const char* line, struct turn* turn) {
   char workload[16];
   if (sscanf(line, "%15s %d %ld", workload, &turn->depth, &turn->count) != 3) return false;
-  turn->workload = strcmp(workload, "convert") == 0 ? CONVERT : PAIR;
-  return turn->depth >= 1 && turn->depth <= MAX_DEPTH && turn->count >= 1;
+  const int count = sizeof workloads / sizeof *workloads;
+  int known = 0;
+  while (known < count && strcmp(workload, workloads[known]) != 0) known++;
+  turn->workload = (enum workload)known;
+  return known < count && turn->depth >= 1 && turn->depth <= MAX_DEPTH && turn->count >= 1;
 }
 
 void take_turns(void (*run)(const struct turn* turn)) {
@@ -36,9 +52,11 @@ void take_turns(void (*run)(const struct turn* turn)) {
   while (fgets(line, sizeof line, stdin) != NULL) {
     errno = EINVAL;
     if (!parse(line, &turn)) fail(line);
-    const double start = now();
+    elapsed = 0;
+    start_clock();
     run(&turn);
-    printf("%.9f\n", now() - start);
+    stop_clock();
+    printf("%.9f\n", elapsed);
     fflush(stdout);
   }
 }

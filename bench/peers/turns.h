@@ -9,6 +9,12 @@ enum workload {
   PAIR,
   // a lock that is held, from NL to EX and back
   CONVERT,
+  // of ocfs2_dlmfs: to take EX and keep it until somebody asks for it
+  PASS,
+  // the same until a line "stop" comes, however often
+  KEEP,
+  // to ask for it of one that keeps it; the time until that has given it away
+  DEMAND,
 };
 
 struct turn {
@@ -24,6 +30,10 @@ int resource_name(char* name, int index);
 
 // The program's end, with what it says.
 _Noreturn void fail(const char* what);
+
+// Within a turn: what is done while the clock stands still does not count.
+void stop_clock(void);
+void start_clock(void);
 
 // Takes turns until standard input ends. `run` does all of a turn's work.
 void take_turns(void (*run)(const struct turn* turn));
