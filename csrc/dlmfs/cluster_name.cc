@@ -50,7 +50,8 @@ Failure ReadNameAt(const char* path, Name* out) {
 // configfs takes the bytes of one write() as they are, with a zero after them (fs/dlm/config.c). So an empty name is a
 // zero; "\n" would be a name.
 Failure WriteNameAt(const char* path, std::string_view name) {
-  if (name.empty()) name = std::string_view("", 1);
+  constexpr char kZero = '\0';
+  if (name.empty()) name = {&kZero, 1};
   const sys::UniqueFd file(::open(path, O_WRONLY | O_TRUNC | O_CLOEXEC));
   if (!file.valid()) return {errno, "open"};
   const ssize_t size = ::write(file.get(), name.data(), name.size());
@@ -103,14 +104,15 @@ void BlankedName::Blank(int pulse) {
   const Failure reading = ReadNameAt(name_path_.c_str(), &name);
   if (reading.error != 0) return Fail(reading.error, reading.syscall);
   if (name.size == 0) return;  // there is none to hide
+  // First: what is saved is then put back, or found not to be needed, whenever this process is killed.
+  if (!Guard(pulse)) return Fail(errno, "fork");
+  guarded_ = true;
   const ssize_t saved = ::pwrite(lock_file_, name.bytes.data(), name.size, 0);
-  if (saved != static_cast<ssize_t>(name.size)) return Fail(saved < 0 ? errno : EIO, "pwrite");
-  if (!Guard(pulse)) {
-    const int error = errno;
-    Forget(lock_file_, false);
-    return Fail(error, "fork");
+  if (saved != static_cast<ssize_t>(name.size)) {
+    const int error = saved < 0 ? errno : EIO;
+    PutBack();
+    return Fail(error, "pwrite");
   }
-  blank_ = true;
   const Failure writing = WriteNameAt(name_path_.c_str(), "");
   if (writing.error != 0) {
     PutBack();
@@ -146,7 +148,7 @@ bool BlankedName::Guard(int pulse) {
 }
 
 void BlankedName::PutBack() {
-  if (!std::exchange(blank_, false)) return;
+  if (!std::exchange(guarded_, false)) return;
   const Restored restored = RestoreName(lock_file_, name_path_.c_str());
   if (restored.error != 0) Fail(restored.error, restored.syscall);
   const char told = 1;

@@ -44,7 +44,7 @@ class BlankedName {
 
   const int lock_file_;
   const std::string name_path_;
-  bool blank_ = false;
+  bool guarded_ = false;
   pid_t guardian_ = -1;
   sys::UniqueFd guardian_pipe_;
   int error_ = 0;

@@ -7,13 +7,17 @@ import readline from "node:readline";
 
 import type { NodeProcess } from "../../lib/lab";
 
+import { openCluster } from "./support/cluster";
+import { command } from "./support/shell";
 import { Suite } from "./support/suite";
 
 const ROOT = path.resolve(__dirname, "../..");
 const ADDON = path.join(ROOT, "build/Release/clusterlock.node");
 const OPENER = path.join(ROOT, "build/Release/clusterlock_opener");
 const ENDS = path.join(ROOT, "test/lifecycle/programs/opener-ends.cjs");
+const NAME = path.join(__dirname, "programs/opener-name.cjs");
 const KILLED = path.join(__dirname, "programs/opener-killed.cjs");
+const EBADR = 53;
 const AT_ONCE = 20_000; // on an emulated processor, with others to serve; the lock is held for as long as the test wants
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -140,5 +144,26 @@ describe("the opener with a lock that another owner holds", function () {
     assert.equal(await inTime("the mark goes", later), true);
     assert.equal((await child.exit).code, 0);
     await hold("/dlm/opener/pending");
+  });
+});
+
+describe("the opener on fs/dlm, whose cluster has a name", function () {
+  this.timeout(180_000);
+
+  it("puts the name away to join, and has it back whenever it is killed", async () => {
+    await using cluster = await openCluster({ stack: "dlmfs-dlm", nodes: 1 });
+    const { stdout, stderr } = await command(cluster, 1, [process.execPath, NAME, ADDON, OPENER]);
+    assert.equal(stderr, "");
+    const { blank, ...said } = JSON.parse(stdout) as { blank: number };
+    assert.deepEqual(said, {
+      before: "lab\n",
+      plain: -EBADR,
+      joined: 0,
+      after: "lab\n",
+      left: 0,
+      wrong: [],
+      untold: [false, "lab\n"],
+    });
+    assert.ok(blank >= 3, `it was killed ${blank} times while the name was away`);
   });
 });
