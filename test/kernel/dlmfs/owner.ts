@@ -29,7 +29,9 @@ export interface Returned {
   readonly bytes: Buffer;
 }
 
+// EAGAIN has a second name, EWOULDBLOCK
 const NAMES = new Map(Object.entries(os.constants.errno).map(([name, number]) => [number, name]));
+NAMES.set(os.constants.errno.EAGAIN, "EAGAIN");
 
 /** A call that may be asleep in the kernel. */
 export class Call {
