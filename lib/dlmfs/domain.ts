@@ -245,7 +245,7 @@ export class Domain extends EventEmitter<DomainEvents> implements AsyncDisposabl
    * Closes the handle, drops the locks whose files it has made, and leaves the domain if nobody else of this node uses it.
    * When the last node leaves, all values are gone; when one leaves that has a lock in its care, so may be that lock's.
    *
-   * @returns whether this node has left; false: others of this node use the domain
+   * @returns whether this node has left; false: others of this node use the domain, or somebody has left lock files there
    * @throws {DlmfsError} what rmdir(2) and unlink(2) give
    */
   async leave(): Promise<boolean> {

@@ -69,12 +69,18 @@ function openHint(code: string): string | undefined {
 function fileHint(syscall: string, code: string): string | undefined {
   if (syscall === "fcntl" && code === "EBUSY") return "others of this node hold it, wait for it or keep it cached";
   if (syscall === "fcntl" && code === "EBADF")
-    return "the file that excludes others of this node is not writable for this user";
+    return (
+      "the file by which processes of this node exclude each other is open to this user for reading only: it has the " +
+      "rights that the domain's directory had when it was first opened on this node"
+    );
   if (syscall === "fstat" && code === "ESTALE") {
     return (
       "the file by which processes of this node exclude each other was removed or replaced: who comes now would not be " +
       "kept out; close the domain in all processes of this node, and open it anew"
     );
+  }
+  if (syscall === "mknod" && code === "EACCES") {
+    return "making a lock's file needs write permission on the domain's directory; one that is there needs its own";
   }
   if (syscall === "unlink" && code === "EBUSY") return "it is held on this node";
   if (syscall === "pthread_create") return "each waiting request is a thread: raise the limit (ulimit -u)";
