@@ -54,6 +54,6 @@ export interface DomainTryLockOptions extends AnyDomainLockOptions {
 }
 
 export interface ReopenOptions {
-  /** Gives up waiting; the lock is then released. */
+  /** Gives up waiting; the lock is then released. One that has fired before leaves the lock as it is. */
   signal?: AbortSignal | undefined;
 }
