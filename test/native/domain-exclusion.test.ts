@@ -8,6 +8,7 @@ import os from "node:os";
 import path from "node:path";
 
 import { Domain, type DomainLock } from "../../lib/dlmfs";
+import { Opener } from "../../lib/dlmfs/opener";
 import { useAddon } from "../../lib/native";
 
 import { loadDouble, until } from "./double";
@@ -43,8 +44,13 @@ describe("handles on a domain, on one node", function () {
     fs.rmSync(mount, { recursive: true });
   });
 
-  for (const isolation of ["process", "thread"] as const) {
-    it(`keep writers out whatever crosses, and leave nothing behind (${isolation})`, async () => {
+  for (const [isolation, kills] of [
+    ["process", 0],
+    ["process", 5],
+    ["thread", 0],
+  ] as const) {
+    const what = `${isolation}, killed ${kills} times`;
+    it(`keep writers out whatever crosses, and leave nothing behind (${what})`, async () => {
       const random = randomFrom(SEED);
       const open = async (): Promise<Domain> =>
         Domain.open("d", { mount, create: true, isolation, runDirectory: path.join(mount, "run") });
@@ -66,7 +72,16 @@ describe("handles on a domain, on one node", function () {
         assert.equal(lock.state, "granted");
         here.delete(lock);
       };
-      const expected = new Set(["ABORT_ERR", "ERR_LOCK_RELEASED", "EBUSY"]);
+      const expected = new Set(["ABORT_ERR", "ERR_LOCK_RELEASED", "EBUSY", ...(kills > 0 ? ["ERR_OPENER_LOST"] : [])]);
+      const opener = Opener.join(isolation);
+      const killer = async (): Promise<void> => {
+        for (let i = 0; i < kills; i++) {
+          await new Promise((resolve) => setTimeout(resolve, 20 + random(20)));
+          if (opener.pid !== undefined) process.kill(opener.pid, "SIGKILL");
+        }
+        opener.leave();
+      };
+      const killed = killer();
       const once = async (): Promise<void> => {
         const domain = domains[random(domains.length)]!;
         const name = "ab"[random(2)]!;
@@ -113,6 +128,7 @@ describe("handles on a domain, on one node", function () {
         }),
       );
       assert.ok(grants > 300, `${grants} grants`);
+      await killed;
       await until("nothing is pending", () => domains.every((domain) => domain.pending().length === 0));
       assert.deepEqual(
         domains.map(({ held }) => held),
