@@ -87,7 +87,10 @@ export interface NativeOpenerRequest {
   /** -1 leaves it as it is. */
   uid?: number;
   gid?: number;
-  /** What to take of `name`'s exclusion before the open: 0 nothing, 1 shared, 2 exclusive. */
+  /**
+   * acquire: what to take of `name`'s exclusion before the open: 0 nothing, 1 shared, 2 exclusive. unlink: not 0 when the
+   * exclusion is the caller's; others of the node are then not asked whether they use the name.
+   */
   range?: 0 | 1 | 2;
   /** The open sidecar file that is to have the range. */
   sidecar?: NativeFile;

@@ -160,8 +160,10 @@ Outcome Unlink(const Request& request) {
     if (!sidecar.valid()) return errno == ENOENT ? Outcome::Failed(ESTALE, "fstat") : Outcome::Failed(errno, "open");
     // All bytes of the name at once. An unlink() while an open() of the name is under way would wait for that, and keep
     // everybody out of the directory meanwhile (fs/ocfs2/dlmfs/userdlm.c:user_dlm_destroy_lock()).
-    const int64_t first = ByteOf(request.name, RangeKind::kExclusion);
-    const int error = sys::LockRange(sidecar.get(), first, kRangeKinds, F_WRLCK, sys::RangeWait::kNo);
+    // Whoever has the exclusion already asks for it to be dropped for all of the node.
+    const bool excluded = request.range != RangeType::kNone;
+    const int64_t first = ByteOf(request.name, excluded ? RangeKind::kPending : RangeKind::kExclusion);
+    const int error = sys::LockRange(sidecar.get(), first, excluded ? 1 : kRangeKinds, F_WRLCK, sys::RangeWait::kNo);
     if (error != 0) return Outcome::Failed(error == -EAGAIN ? EBUSY : -error, "fcntl");
   }
   if (::unlink(request.path.c_str()) != 0) return Outcome::Failed(errno, "unlink");

@@ -86,6 +86,22 @@ export class Handle {
     return named.dropping;
   }
 
+  /**
+   * Drops what the kernel has cached of a lock for all of this node, but for those who have it open. The caller has kept
+   * the others out, and nothing of his own is open. The file comes back as it was.
+   */
+  async renew({ name }: NamedLock): Promise<NativeOpenerEvent> {
+    const path = this.pathOf(name);
+    const { stat } = await this.opener.perform({ op: "stat", path });
+    const sidecarPath = this.sidecar?.path ?? "";
+    const outcome = await this.opener.perform({ op: "unlink", path, name, sidecarPath, range: EXCLUSIVE });
+    if (outcome.errno === 0 && stat) {
+      const { uid, gid } = process.geteuid?.() === 0 ? stat : { uid: -1, gid: -1 };
+      await this.opener.perform({ op: "create", path, mode: stat.mode & 0o777, uid, gid });
+    }
+    return outcome;
+  }
+
   async #drop(named: NamedLock): Promise<NativeOpenerEvent> {
     const { name } = named;
     if (!named.isIdle()) return { id: 0, kind: "done", errno: EBUSY, syscall: "fcntl" };
@@ -113,5 +129,6 @@ export class Handle {
   }
 }
 
+const EXCLUSIVE = 2;
 const ENOENT = -2;
 const EBUSY = -16;

@@ -2,7 +2,7 @@ import { onAbort } from "../aborts";
 import { checkObject, checkSignal } from "../checks";
 import { LockStateError, invalidType, invalidValue } from "../errors";
 
-import type { NativeFile } from "../native";
+import type { NativeFile, NativeOpenerEvent } from "../native";
 
 import type { Domain } from "./domain";
 import type { Handle } from "./handle";
@@ -15,7 +15,9 @@ import { type Grant, LockRequest } from "./request";
 /** Size of a value block on ocfs2_dlmfs in bytes, on either stack. Source: DLM_LVB_LEN, fs/ocfs2/stackglue.h. */
 export const DOMAIN_LVB_SIZE = 64;
 
+const ENOENT = -2;
 const EBADF = -9;
+const EBUSY = -16;
 const ENOTSUP = -95;
 const EIO = -5;
 
@@ -49,7 +51,7 @@ export class DomainLock implements AsyncDisposable {
   #released: Promise<void> | undefined;
   #abort: AbortController | undefined;
   #lossReason: LockStateError | undefined;
-  #drop: boolean;
+  #renew = false;
   #wrote = false;
 
   /** @internal */
@@ -57,7 +59,6 @@ export class DomainLock implements AsyncDisposable {
     this.#facts = facts;
     this.#mode = facts.mode;
     this.#grant = grant;
-    this.#drop = facts.uncached;
     facts.handle.locks.add(this);
     try {
       this.#listen();
@@ -222,9 +223,12 @@ export class DomainLock implements AsyncDisposable {
     this.#listen();
   }
 
-  /** The release drops the lock from the kernel, as with the option `uncached`. */
+  /**
+   * The release drops the lock from the kernel for all of this node, whoever of it uses the lock, too, but does not hold
+   * it: what the kernel says of a value that it has lost ends with that. Nobody of this node gets the lock in between.
+   */
   dropOnRelease(): void {
-    this.#drop = true;
+    this.#renew = true;
   }
 
   /**
@@ -242,18 +246,42 @@ export class DomainLock implements AsyncDisposable {
   async #release(): Promise<void> {
     const { handle, named } = this.#facts;
     const held = this.#grant !== undefined;
+    if (held && this.#renew && !handle.ended) {
+      await this.#releaseRenewed();
+      return;
+    }
     this.#lapse("released");
-    if (this.#drop) named.dropWhenIdle = true;
+    if (this.#facts.uncached) named.dropWhenIdle = true;
     if (!held || !named.dropWhenIdle || !named.isIdle() || handle.ended) return;
     named.dropWhenIdle = false;
-    const outcome = await handle.drop(named).catch((error: unknown) => {
-      // The lock is given back; what is cached has stayed so with others, too, who closed the domain.
-      if (handle.ended) return undefined;
+    this.#judge(await this.#unlessEnded(handle.drop(named)));
+  }
+
+  // The file is closed, but those of this node who want the lock are kept out until it has been dropped.
+  async #releaseRenewed(): Promise<void> {
+    const { handle, named } = this.#facts;
+    this.#state = "released";
+    const grant = this.#close();
+    try {
+      this.#judge(await this.#unlessEnded(handle.renew(named)));
+    } finally {
+      this.#leave(grant);
+      handle.locks.delete(this);
+    }
+  }
+
+  // The lock is given back, and what is cached has stayed so with others, too, who closed the domain.
+  #unlessEnded(drop: Promise<NativeOpenerEvent>): Promise<NativeOpenerEvent | undefined> {
+    return drop.catch((error: unknown) => {
+      if (this.#facts.handle.ended) return undefined;
       throw error;
     });
-    // others of this node have it: they keep what they have
-    const EBUSY = -16;
-    if (outcome && outcome.errno !== 0 && outcome.errno !== EBUSY) throw handle.failure(outcome, this.name);
+  }
+
+  // EBUSY: others of this node have it, and keep what they have.
+  #judge(outcome: NativeOpenerEvent | undefined): void {
+    const fine = [0, EBUSY, ENOENT, undefined];
+    if (outcome && !fine.includes(outcome.errno)) throw this.#facts.handle.failure(outcome, this.name);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -304,13 +332,23 @@ export class DomainLock implements AsyncDisposable {
 
   // the file first: who comes next is not to wait in the kernel for us
   #letGo(): void {
+    this.#leave(this.#close());
+  }
+
+  #close(): Grant | undefined {
     this.#notice?.stop();
     this.#notice = undefined;
     const grant = this.#grant;
     this.#grant = undefined;
+    if (grant) {
+      this.#disown(grant.file);
+      grant.file.close();
+    }
+    return grant;
+  }
+
+  #leave(grant: Grant | undefined): void {
     if (!grant) return;
-    this.#disown(grant.file);
-    grant.file.close();
     this.#facts.named.users--;
     grant.place?.leave();
   }

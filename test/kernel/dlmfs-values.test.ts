@@ -179,14 +179,10 @@ describe("values in a domain whose nodes die, stack dlmfs-dlm", function () {
     assert.deepEqual([await two.count(3n), await one.count(0n), await two.count(0n)], [4n, 5n, 6n]);
   });
 
-  it("cannot be begun anew while another process of the node uses the lock, until another node has had it", async () => {
+  it("are begun anew though another process of the node uses the lock", async () => {
     const neighbour = await new Peer(cluster, 2).open();
     const user = await new Peer(cluster, 2).open();
     assert.deepEqual(await neighbour.read("shared"), { state: "invalid" });
-    await assert.rejects(user.put("shared", "fourth"), { code: "ERR_LVB_INVALID" });
-    const other = await new Peer(cluster, 1).open();
-    assert.deepEqual(await other.read("shared"), { state: "lost", sign: "marked" });
-    await other.end();
     assert.deepEqual(await user.put("shared", "fourth"), { state: "lost", sign: "marked", sequence: "1" });
     assert.deepEqual(await neighbour.read("shared", "EX"), { state: "ok", text: "fourth", sequence: "1" });
     await user.end();

@@ -81,7 +81,7 @@ export class FramedValue {
    * @param options `signal` ends the wait for the lock
    * @returns the lock, for its caller to release, and the reading under it
    * @throws {TypeError} a wrong option
-   * @throws {LockStateError} ERR_LVB_INVALID: another process of this node kept the lock from being dropped
+   * @throws {LockStateError} ERR_LVB_INVALID: somebody of this node, not of this library, kept the lock from being dropped
    * @throws as `lock()` of the domain, and `read()`
    */
   async acquire<L extends ValueLock>(
@@ -106,7 +106,8 @@ export class FramedValue {
         const reading = await this.read(lock);
         done = this.#holdOf(lock)?.found !== undefined;
         if (done) return { lock, reading };
-        if (attempt === ATTEMPTS) throw invalid(lock, "another process of this node has kept it from being dropped");
+        if (attempt === ATTEMPTS)
+          throw invalid(lock, "somebody of this node has it open, and kept it from being dropped");
       } finally {
         if (!done) await lock.release();
       }

@@ -1,19 +1,12 @@
 // What a domain's handle does when its steps cross each other, or fail: over a fake of the opener.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import fs from "node:fs/promises";
-import os from "node:os";
-import path from "node:path";
 
-import { Domain, type DomainLock } from "../../../lib/dlmfs";
 import { DlmfsError } from "../../../lib/errors";
 import { Opener } from "../../../lib/dlmfs/opener";
-import { type NativeAddon, native, useAddon } from "../../../lib/native";
+import { useAddon } from "../../../lib/native";
 
-import { type FakeFile, FakeOpener } from "./fake-opener";
-
-const tick = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+import { FakeMount, tick } from "./fake-mount";
 
 async function rejection(promise: Promise<unknown>): Promise<NodeJS.ErrnoException> {
   const late = new Promise((resolve) => setTimeout(resolve, 5000).unref());
@@ -26,50 +19,17 @@ async function rejection(promise: Promise<unknown>): Promise<NodeJS.ErrnoExcepti
 }
 
 describe("a domain's handle, in races and failures", () => {
-  let real: NativeAddon;
-  let opener: FakeOpener;
-  let addon: NativeAddon;
+  const fake = FakeMount.forEach();
+  const open: FakeMount["open"] = async (options) => fake.open(options);
+  const asked: FakeMount["asked"] = async (name, count) => fake.asked(name, count);
+  const take: FakeMount["take"] = async (domain, name, options) => fake.take(domain, name, options);
+  let opener: FakeMount["opener"];
   let mount: string;
-  const statfs = fs.statfs;
+  let addon: FakeMount["addon"];
 
-  before(() => {
-    real = native();
-  });
   beforeEach(() => {
-    opener = new FakeOpener();
-    ({ addon } = opener);
-    useAddon(addon);
-    mount = mkdtempSync(path.join(os.tmpdir(), "clusterlock-dlmfs-"));
-    fs.statfs = (async () => Promise.resolve({ type: 0x76a9f425 })) as unknown as typeof statfs;
+    ({ opener, mount, addon } = fake);
   });
-  afterEach(() => {
-    fs.statfs = statfs;
-    useAddon(real);
-    rmSync(mount, { recursive: true });
-  });
-
-  const open = async (options: object = {}): Promise<Domain> => Domain.open("d", { mount, create: true, ...options });
-
-  /** Waits until so many requests for the name are with the opener. */
-  async function asked(name: string, count = 1): Promise<ReturnType<FakeOpener["waiting"]>> {
-    for (let i = 0; i < 200; i++) {
-      const found = opener.waiting(name);
-      if (found.length >= count) return found;
-      await tick();
-    }
-    return assert.fail(`${count} requests for ${name} were expected, there are ${opener.waiting(name).length}`);
-  }
-
-  async function take(
-    domain: Domain,
-    name: string,
-    options: object = {},
-  ): Promise<{ lock: DomainLock; file: FakeFile }> {
-    const promise = domain.lock(name, options);
-    const [request] = await asked(name);
-    const file = opener.grant(request!);
-    return { lock: await promise, file };
-  }
 
   it("drops that overlap leave one queue: who comes after the first one still excludes who comes after the second", async () => {
     await using domain = await open();

@@ -2,18 +2,13 @@
 // is tested in the lab.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import fs from "node:fs/promises";
-import os from "node:os";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 
-import { Domain, type DomainLock } from "../../../lib/dlmfs";
+import type { DomainLock } from "../../../lib/dlmfs";
 import { PATHS } from "../../../lib/dlmfs/paths";
-import { type NativeAddon, native, useAddon } from "../../../lib/native";
 
-import { type FakeFile, FakeOpener } from "./fake-opener";
-
-const tick = async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+import { FakeMount, tick } from "./fake-mount";
 
 async function rejection(promise: Promise<unknown>): Promise<NodeJS.ErrnoException> {
   try {
@@ -25,51 +20,20 @@ async function rejection(promise: Promise<unknown>): Promise<NodeJS.ErrnoExcepti
 }
 
 describe("a domain's handle", () => {
-  let real: NativeAddon;
-  let opener: FakeOpener;
+  const fake = FakeMount.forEach();
+  const open: FakeMount["open"] = async (options) => fake.open(options);
+  const asked: FakeMount["asked"] = async (name, count) => fake.asked(name, count);
+  const take: FakeMount["take"] = async (domain, name, options) => fake.take(domain, name, options);
+  let opener: FakeMount["opener"];
   let mount: string;
-  const statfs = fs.statfs;
   const { clusterStack } = PATHS;
 
-  before(() => {
-    real = native();
-  });
   beforeEach(() => {
-    opener = new FakeOpener();
-    useAddon(opener.addon);
-    mount = mkdtempSync(path.join(os.tmpdir(), "clusterlock-dlmfs-"));
-    // a directory that passes for a mount
-    fs.statfs = (async () => Promise.resolve({ type: 0x76a9f425 })) as unknown as typeof statfs;
+    ({ opener, mount } = fake);
   });
   afterEach(() => {
-    fs.statfs = statfs;
     PATHS.clusterStack = clusterStack;
-    useAddon(real);
-    rmSync(mount, { recursive: true });
   });
-
-  const open = async (options: object = {}): Promise<Domain> => Domain.open("d", { mount, create: true, ...options });
-
-  /** Waits until so many requests for the name are with the opener. */
-  async function asked(name: string, count = 1): Promise<ReturnType<FakeOpener["waiting"]>> {
-    for (let i = 0; i < 200; i++) {
-      const found = opener.waiting(name);
-      if (found.length >= count) return found;
-      await tick();
-    }
-    return assert.fail(`${count} requests for ${name} were expected, there are ${opener.waiting(name).length}`);
-  }
-
-  async function take(
-    domain: Domain,
-    name: string,
-    options: object = {},
-  ): Promise<{ lock: DomainLock; file: FakeFile }> {
-    const promise = domain.lock(name, options);
-    const [request] = await asked(name);
-    const file = opener.grant(request!);
-    return { lock: await promise, file };
-  }
 
   it("is opened with a file that keeps the domain, and starts one opener for all handles", async () => {
     const one = await open();
@@ -379,6 +343,25 @@ describe("a domain's handle", () => {
       opener.log.filter((line) => line.startsWith("unlink")),
       [`unlink ${mount}/d/.gate-x`, `unlink ${mount}/d/x`],
     );
+  });
+
+  it("drops for all of the node what is to be dropped on release, before the next one gets it", async () => {
+    await using domain = await open();
+    const { lock, file } = await take(domain, "x");
+    lock.dropOnRelease();
+    const next = domain.lock("x");
+    opener.log = [];
+    await lock.release();
+    assert.equal(file.closed, true);
+    assert.deepEqual(opener.log.slice(0, 3), [`stat ${mount}/d/x`, `unlink ${mount}/d/x`, `create ${mount}/d/x`]);
+    opener.grant((await asked("x"))[0]!);
+    await (await next).release();
+    // whoever of the node has it open keeps it; the release is one all the same
+    const again = await take(domain, "x");
+    again.lock.dropOnRelease();
+    opener.answers.set(`unlink ${mount}/d/x`, { errno: -16, syscall: "unlink" });
+    await again.lock.release();
+    assert.equal(again.lock.state, "released");
   });
 
   it("drop() refuses what is in use, by errno", async () => {
