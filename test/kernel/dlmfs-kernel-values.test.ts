@@ -193,6 +193,30 @@ function survival(stack: Stack, expected: Readonly<Record<string, Value>>): void
 }
 
 if (process.env["CLUSTERLOCK_LONG"] !== undefined) {
-  survival("o2cb", {});
-  survival("dlmfs-dlm", {});
+  const rows: [string, Value, Value][] = [
+    ["EX taken away by a PR request", "written", "written"],
+    ["EX taken away by an EX request", "again", "again"],
+    ["all unlinked, asked for at once", "written", ""],
+    ["all unlinked, and purged", "", ""],
+    ["master leaves, another caches EX: a third node reads", "new", "new"],
+    ["master leaves, another has PR: a third node reads", "", "old"],
+    ["master leaves, another has PR: that one reads", "old", "old"],
+    ["master leaves, another has NL: that one reads", "", null],
+    ["master leaves, others have NL", "", null],
+    ["non-master dies, holds EX", "", null],
+    ["non-master dies, caches EX", "", null],
+    ["non-master dies, holds PR", "old", "old"],
+    ["non-master dies, has NL", "written", "written"],
+    ["… the next takes EX and does not look, then another reads", "", "new"],
+    ["… the next writes: its own reads then give", "mended", null],
+    ["… and then another reads", "mended", "mended"],
+    ["master dies, another caches EX that it has written under: a third node reads", "new", "new"],
+    ["master dies, another has PR: a third node reads", "", "old"],
+    ["master dies, others have NL", "", null],
+    ["master dies, nobody else has it", "", ""],
+    ["master dies, another holds EX: a third node reads after its close", "new", "new"],
+    ["all leave the domain", "", ""],
+  ];
+  survival("o2cb", Object.fromEntries(rows.map(([row, o2cb]) => [row, o2cb])));
+  survival("dlmfs-dlm", Object.fromEntries(rows.map(([row, , fsDlm]) => [row, fsDlm])));
 }
