@@ -7,13 +7,14 @@ import { constants } from "node:fs";
 import type { Cluster, Stack } from "../../lib/lab";
 
 import { openCluster } from "./support/cluster";
+import { describeLong } from "./support/rounds";
 import { Owner, buildProgram } from "./dlmfs/owner";
 import { join, seen, sh, sleep } from "./dlmfs/nodes";
 import { seed } from "./support/seed";
 import type { Mix, StormEnd } from "./dlmfs/storm";
 import { Storm } from "./dlmfs/storm";
 
-const { O_RDONLY: PR, O_RDWR: EX, O_CREAT, O_NONBLOCK } = constants;
+const { O_RDWR: EX, O_CREAT, O_NONBLOCK } = constants;
 const LONG = process.env["CLUSTERLOCK_LONG"] !== undefined;
 const WAITS = 1500;
 const DOMAIN = "d";
@@ -36,7 +37,7 @@ async function storm(cluster: Cluster, lock: string, seconds: number, ...mixes: 
   return end;
 }
 
-describe("ocfs2_dlmfs: two nodes of stack o2cb", function () {
+describeLong("ocfs2_dlmfs: two nodes of stack o2cb", function () {
   this.timeout(400_000);
   let cluster: Cluster;
 
@@ -118,7 +119,7 @@ describe("ocfs2_dlmfs: two nodes of stack o2cb", function () {
   });
 });
 
-describe("ocfs2_dlmfs: two nodes on fs/dlm", function () {
+describeLong("ocfs2_dlmfs: two nodes on fs/dlm", function () {
   this.timeout(240_000);
   let cluster: Cluster;
 

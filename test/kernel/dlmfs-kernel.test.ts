@@ -192,7 +192,7 @@ describe("ocfs2_dlmfs: one node, two mounts", function () {
       await a.do("close", held);
       const granted = await remote.value();
       await other.process.exit;
-      await b.do("close", granted as number);
+      await b.do("close", granted);
       // which takes away what had made it sleep, so that it fails as a trylock does
       assert.equal(await trying.value(), "ETXTBSY");
     });

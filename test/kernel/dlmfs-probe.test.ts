@@ -9,6 +9,7 @@ import type { DlmfsProbe, ProbeFinding, ProbeFindingCode, ProbeOptions } from ".
 import type { Cluster } from "../../lib/lab";
 
 import { openCluster } from "./support/cluster";
+import { describeLong } from "./support/rounds";
 
 const PROGRAM = path.resolve(__dirname, "programs/dlmfs-probe.cjs");
 const LIMIT = 120_000;
@@ -246,7 +247,7 @@ describe("a probe on o2cb", function () {
   });
 });
 
-describe("a probe on fs/dlm", function () {
+describeLong("a probe on fs/dlm", function () {
   this.timeout(LIMIT);
   const allowed = { allowClusterNameWorkaround: true };
   const blank = `printf '\\0' > ${NAME}`;

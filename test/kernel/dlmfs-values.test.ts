@@ -6,6 +6,7 @@ import type { DomainCounter, FramedReading, FramedValue } from "../../lib/dlmfs"
 import type { Cluster } from "../../lib/lab";
 
 import { openCluster } from "./support/cluster";
+import { describeLong } from "./support/rounds";
 import { type NodeContext, Shell } from "./support/shell";
 
 type Context = NodeContext & { value: FramedValue; counter: DomainCounter; kept: string };
@@ -88,7 +89,7 @@ class Peer {
   }
 }
 
-describe("values in a domain whose nodes die, stack o2cb", function () {
+describeLong("values in a domain whose nodes die, stack o2cb", function () {
   this.timeout(180_000);
   let cluster: Cluster;
   before(async function () {
@@ -118,7 +119,7 @@ describe("values in a domain whose nodes die, stack o2cb", function () {
   });
 });
 
-describe("values in a domain whose nodes die, stack dlmfs-dlm", function () {
+describeLong("values in a domain whose nodes die, stack dlmfs-dlm", function () {
   this.timeout(240_000);
   let cluster: Cluster;
   let one: Peer;

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 
 import { joinDomain } from "../support/domain";
 import { Suite } from "../support/suite";
+import { describeLong } from "../support/rounds";
 
 import { exclusion, EXCLUSION, handsOver } from "./exclusion";
 import { buildPeer, Peer } from "./peer";
@@ -12,7 +13,7 @@ import { libo2dlm } from "./sides";
 const DOMAIN = "theirs";
 
 for (const stack of ["o2cb", "dlmfs-dlm"] as const) {
-  describe(`libo2dlm's programs with each other, stack ${stack}`, function () {
+  describeLong(`libo2dlm's programs with each other, stack ${stack}`, function () {
     this.timeout(120_000);
     const suite = Suite.on(2, stack);
     let peers: [Peer, Peer];
