@@ -43,7 +43,8 @@ export interface DomainLockOptions extends AnyDomainLockOptions {
 export interface DomainTryLockOptions extends AnyDomainLockOptions {
   /**
    * For how long to wait for nodes that merely have the lock cached to give it up, in milliseconds. Default 1000. Those of
-   * this node are never waited for.
+   * this node are never waited for. It counts from the call on: less than some 50 ms may not be enough for a lock that is
+   * free.
    */
   patience?: number | undefined;
   /**
