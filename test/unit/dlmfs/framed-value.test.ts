@@ -235,7 +235,7 @@ describe("a framed value", () => {
 
     it("ends in an error when the lock cannot be dropped, and the lock is released", async () => {
       cluster.droppable = false;
-      const kept = stateError("ERR_LVB_INVALID", /'config' is lost: another process of this node has kept it/);
+      const kept = stateError("ERR_LVB_INVALID", /'config' is lost: somebody of this node has it open/);
       await assert.rejects(b.initialise("four"), kept);
       cluster.droppable = true;
       assert.equal((await b.initialise("four")).sequence, 3n);
