@@ -7,7 +7,7 @@ import type { Cluster } from "../../../lib/lab";
 import { buildProgram } from "./owner";
 
 /** What each open asks for; storm.c has their meaning. */
-export type Mix = "mixed" | "ex" | "pr" | "unlink" | "fresh";
+export type Mix = "mixed" | "ex" | "pr" | "unlink" | "fresh" | "dropped";
 
 export interface StormEnd {
   /** Opens of each node. */
