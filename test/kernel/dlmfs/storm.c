@@ -47,8 +47,7 @@ static void* storm(void* argument) {
   struct opener* self = argument;
   while (!atomic_load(&stop)) {
     int mode = strcmp(mix, "ex") == 0 ? 'E' : strcmp(mix, "pr") == 0 ? 'P' : rand_r(&self->seed) % 2 ? 'E' : 'P';
-    int drops = strcmp(mix, "dropped") == 0;
-    int unlinks = drops || strcmp(mix, "fresh") == 0 || (strcmp(mix, "unlink") == 0 && atomic_load(&self->mode) == 'P');
+    int unlinks = strcmp(mix, "fresh") == 0 || (strcmp(mix, "unlink") == 0 && atomic_load(&self->mode) == 'P');
     if (unlinks && mode == 'E') unlink(file);
     atomic_store(&self->mode, mode);
     long start = now();
@@ -66,7 +65,6 @@ static void* storm(void* argument) {
     atomic_fetch_add(&opens, 1);
     if (rand_r(&self->seed) % 4 == 0) usleep(rand_r(&self->seed) % 2000);
     close(fd);
-    if (drops && mode == 'E') unlink(file);
     if (rand_r(&self->seed) % 4 == 0) usleep(rand_r(&self->seed) % 2000);
   }
   return NULL;

@@ -7,7 +7,7 @@ import type { Cluster } from "../../../lib/lab";
 import { buildProgram } from "./owner";
 
 /** What each open asks for; storm.c has their meaning. */
-export type Mix = "mixed" | "ex" | "pr" | "unlink" | "fresh" | "dropped";
+export type Mix = "mixed" | "ex" | "pr" | "unlink" | "fresh";
 
 export interface StormEnd {
   /** Opens of each node. */
@@ -18,8 +18,14 @@ export interface StormEnd {
   readonly stuck: number | null;
 }
 
+// for so many milliseconds
+const STAYS = 15_000;
+
 export class Storm {
-  /** Resolves when all programs have ended, or all are found stuck: one alone may have been starved by the others. */
+  /**
+   * Resolves when all programs have ended, or all are found stuck and have stayed so: one alone may have been starved by
+   * the others, and all of them by a machine that had others to serve.
+   */
   readonly end: Promise<StormEnd>;
 
   /** @param mixes of the nodes 1 to N; one for all, or one for each */
@@ -29,6 +35,7 @@ export class Storm {
     const opens: number[] = [];
     const slowest: number[] = [];
     const waiting = new Set<number>();
+    let verdict: NodeJS.Timeout | undefined;
     this.end = new Promise((resolve) => {
       let running = cluster.nodes.length;
       for (const [i, node] of cluster.nodes.entries()) {
@@ -39,9 +46,14 @@ export class Storm {
         readline.createInterface({ input: child.stdout }).on("line", (line) => {
           const found = (name: string): number => Number(new RegExp(`${name}=(\\d+)`).exec(line)?.[1]);
           if (line.includes("slowest=")) [opens[i], slowest[i]] = [found("opens"), found("slowest")];
-          if (line.startsWith("FREED")) waiting.delete(node);
+          if (line.startsWith("FREED")) {
+            waiting.delete(node);
+            clearTimeout(verdict);
+          }
           if (line.startsWith("STUCK")) waiting.add(node);
-          if (waiting.size === cluster.nodes.length) resolve({ opens, slowest, stuck: found("t") });
+          if (line.startsWith("STUCK") && waiting.size === cluster.nodes.length) {
+            verdict = setTimeout(resolve, STAYS, { opens, slowest, stuck: found("t") });
+          }
         });
         void child.exit.then(() => {
           if (--running === 0) resolve({ opens, slowest, stuck: null });
