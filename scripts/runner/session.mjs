@@ -37,7 +37,8 @@ export class Session {
   /** Runs of mocha side by side. The first one's lines are seen as they come, each other's together when it has ended. */
   async lanes(name, lanes, { limit, grace, leakLimit }) {
     const options = { root, env: testEnvironment(), limit, grace, leakLimit };
-    this.heading(`${name}: ${lanes.map((lane) => lane.name).join(" and ")}, side by side`);
+    const names = lanes.map((lane) => lane.name).join(" and ");
+    this.heading(lanes.length > 1 ? `${name}: ${names}, side by side` : names);
     const runs = lanes.map(({ specs }, index) =>
       runMocha(specs, index === 0 ? options : { ...options, collect: "all" }),
     );
