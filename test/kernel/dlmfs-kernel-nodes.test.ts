@@ -166,10 +166,9 @@ if (LONG) {
   describe("ocfs2_dlmfs: PR and EX on one lock, longer", function () {
     this.timeout(900_000);
 
-    it("two nodes on fs/dlm: EX alone goes on, so does EX always fresh, and mixed is stuck", async () => {
+    it("two nodes on fs/dlm: EX alone goes on, so does one writer, and mixed is stuck", async () => {
       await using cluster = await boot("dlmfs-dlm", 2);
       assert.equal((await storm(cluster, "ex", 60, "ex")).stuck, null);
-      assert.equal((await storm(cluster, "fresh", 60, "fresh")).stuck, null);
       assert.equal((await storm(cluster, "reader", 60, "mixed", "pr")).stuck, null);
       assert.notEqual((await storm(cluster, "mixed", 180, "mixed")).stuck, null);
     });
@@ -177,12 +176,13 @@ if (LONG) {
     it("three nodes of stack o2cb: what goes on, and what is stuck", async () => {
       await using cluster = await boot("o2cb", 3);
       assert.equal((await storm(cluster, "ex", 60, "ex")).stuck, null);
-      assert.equal((await storm(cluster, "fresh", 90, "fresh")).stuck, null);
       // one node asks for both modes, the others for PR alone
       assert.equal((await storm(cluster, "reader", 60, "mixed", "pr", "pr")).stuck, null);
       assert.notEqual((await storm(cluster, "mixed", 120, "mixed")).stuck, null);
       // an unlink after each PR is not enough: a PR request elsewhere takes a cached EX down to PR
       assert.notEqual((await storm(cluster, "unlink", 400, "unlink")).stuck, null);
+      // nor is one before each EX: a grant can be taken down before its opener has seen it. How soon is chance: not asserted
+      await storm(cluster, "fresh", 240, "fresh");
     });
   });
 }
