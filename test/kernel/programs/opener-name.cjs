@@ -5,7 +5,7 @@ const fs = require("node:fs");
 const [addon, executable] = process.argv.slice(2);
 const NAME = "/sys/kernel/config/dlm/cluster/cluster_name";
 const SAVED = "/run/clusterlock-test/name";
-const DEADLINE = Date.now() + 60_000;
+const DEADLINE = Date.now() + 120_000;
 const MOMENTS = [0, 2, 5, 10, 20, 40]; // milliseconds
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
