@@ -110,6 +110,46 @@ export class DlmfsError extends Error {
   }
 }
 
+/** What went wrong with a system call of the cluster log. */
+export interface ClogErrorDetails {
+  /** Negative errno. */
+  errno: number;
+  /** `socket`, `bind`, `setsockopt`, `open`, `read`, `write`, `fsync`, `ioctl` and so on. */
+  syscall: string;
+  /** The device or file it was done to. */
+  path?: string | undefined;
+  /** The log's. */
+  uuid?: string | undefined;
+  /** What to do about it. */
+  hint?: string | undefined;
+  cause?: unknown;
+}
+
+/** The kernel refused something of the cluster log. Shaped like {@link DlmError} and Node's own system errors. */
+export class ClogError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+  declare readonly path?: string;
+  declare readonly uuid?: string;
+
+  constructor(details: ClogErrorDetails) {
+    const { errno, syscall, hint, cause, ...subject } = details;
+    const [code, text] = describe(errno);
+    const about = subject.path ?? subject.uuid;
+    super(
+      `${code}: ${text}, ${syscall}${about === undefined ? "" : ` '${about}'`}${hint ? ` (${hint})` : ""}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.code = code;
+    this.errno = errno;
+    this.syscall = syscall;
+    for (const [name, value] of Object.entries(subject)) {
+      if (value !== undefined) Object.defineProperty(this, name, { value, enumerable: true });
+    }
+  }
+}
+
 /** The name of an errno, such as "EDEADLK". */
 export function errnoName(errno: number): string {
   return describe(errno)[0];

@@ -1,4 +1,4 @@
 export * from "./dlm";
 export * from "./dlmfs";
-export { DlmError, DlmfsError, LockStateError } from "./errors";
+export { ClogError, DlmError, DlmfsError, LockStateError } from "./errors";
 export { LOCK_MODES, type LockMode } from "./modes";

@@ -133,6 +133,150 @@ export interface NativeOpener {
   close(): void;
 }
 
+/** Why something of the cluster log could not be had. */
+export interface NativeSystemFailure {
+  /** Negative. */
+  errno: number;
+  syscall: string;
+}
+
+/**
+ * What a dirty log knows of its regions, in memory that the receive thread of a log socket shares: csrc/clog/regions.h.
+ * Every method takes the lock of the regions for a moment, and none waits for anything else. Regions are 0 to `count` - 1;
+ * others are ignored, and are neither clean nor in sync.
+ *
+ * Three bits for each region: in sync; marked (the kernel has marked it and not cleared it); and, of durable ones, whether
+ * the log device may say "clean". What it should say is "in sync and not marked". A page is 4096 bytes of the log device;
+ * page 0 begins with its header (drivers/md/dm-log.c: struct log_header_disk), and region r is bit r%8 of byte 1024+r/8.
+ */
+export interface NativeRegions {
+  readonly count: number;
+  /** Of a file: it was there, and is of a log of the same number of regions; its contents stand. */
+  readonly restored: boolean;
+  isClean(region: number): boolean;
+  inSync(region: number): boolean;
+  mark(regions: readonly number[]): void;
+  clear(regions: readonly number[]): void;
+  setSync(region: number, inSync: boolean): void;
+  /** Regions in sync; marked; of which the log device may say "clean". */
+  counts(): { inSync: number; marked: number; clean: number };
+  /** The first region from `from` on that is not in sync, or `count`. */
+  nextUnsynced(from: number): number;
+  /** Each bit anew, as at a resume: in sync where `bits` (bit 0 first) says 1, and `rest` from region `valid` on. With
+   * `also`, only regions that are in sync and not marked in these, too: they may be these very regions. Nothing is marked
+   * afterwards, and every page is pending. */
+  load(bits: Uint8Array, valid: number, rest: boolean, also?: NativeRegions): void;
+  /** Pages of the log device, the last of which may be short: what is beyond the bits is 0. 0 when not durable. */
+  readonly pages: number;
+  /** Pages that a flush has to write first: they may say "clean" of a region that is marked or not in sync. */
+  pending(): number[];
+  /** Puts into `target`, of 4096 bytes, what is to be written now. It says "clean" of no region of which the log device
+   * could not say so before. At most one write of a page at a time. */
+  page(page: number, target: Uint8Array): void;
+  /** `content`, as it was by page(), is durable. */
+  written(page: number, content: Uint8Array): void;
+  /** Begins a round of clears: remembers which regions are in sync and not marked, of which the log device does not say
+   * "clean". Their number. The legs' caches are to be flushed after this and before commitClears(). */
+  beginClears(): number;
+  /** Regions of the round that nobody has marked since may be "clean" on the log device from now on; the pages to write. */
+  commitClears(): number[];
+  abandonClears(): void;
+  /** Lets go of the memory; a file stays. Every call after it throws. */
+  close(): void;
+}
+
+/** A request of the kernel that JavaScript has to answer. */
+export interface NativeLogPacket {
+  /** The datagram, from its nlmsghdr on; checked for its sender and its lengths (docs/clog.md). */
+  packet: Buffer;
+  /** When it was received: CLOCK_MONOTONIC in milliseconds, as performance.now() has it with another origin. */
+  since: number;
+}
+
+/** What a log socket met besides requests. */
+export type NativeLogTrouble =
+  /** ENOBUFS: requests were lost. The kernel asks again. */
+  | { kind: "overrun" }
+  /** A datagram that the kernel has not sent. */
+  | { kind: "foreign-sender"; pid: number }
+  /** A datagram of the kernel that is no request. */
+  | { kind: "malformed"; length: number; reason: string }
+  /** Receiving has ended for good. */
+  | { kind: "failed"; errno: number };
+
+export interface NativeLogStats {
+  /** Requests received; answered by the receive thread; given to JavaScript. */
+  received: number;
+  fast: number;
+  slow: number;
+  /** Answers sent, of both; datagrams dropped; overruns. */
+  replies: number;
+  dropped: number;
+  overruns: number;
+  /** For each request type (index 0 to 17; 0 is unused), how many answers took less than 2^i microseconds and not less than
+   * 2^(i-1): 32 numbers, of which the last has all that took longer. */
+  latency: number[][];
+  /** For each request type, the longest, in microseconds. */
+  longest: number[];
+}
+
+/** The socket of the connector, with its receive thread: csrc/clog/receiver.h. */
+export interface NativeLogSocket {
+  /** Bytes that the kernel gave for what is not yet received. */
+  readonly receiveBuffer: number;
+  /** Sends a whole datagram, which answers a request of that type that came at `since`. 0, or a negative errno. */
+  reply(datagram: Uint8Array, type: number, since: number): number;
+  /** From now on the receive thread answers IN_SYNC, IS_CLEAN, MARK_REGION, CLEAR_REGION and every FLUSH that has nothing to
+   * write from these regions. Marks that a FLUSH carries are made before it is given to JavaScript. `seed`: the layout of
+   * the log's packets (protocol/). */
+  attach(uuid: string, luid: bigint, seed: boolean, regions: NativeRegions): void;
+  /** Idempotent. When it returns, the receive thread uses the regions no more. */
+  detach(uuid: string, luid: bigint): void;
+  stats(): NativeLogStats;
+  setRef(on: boolean): void;
+  /** Requests that were not yet answered stay unanswered. */
+  close(): void;
+}
+
+/** A block device (or a file, for tests) with a thread of its own; csrc/clog/block_device.h. Never waits. */
+export interface NativeBlockDevice {
+  /** Bytes; of a device, when it was opened. */
+  readonly size: number;
+  readonly major: number;
+  readonly minor: number;
+  /** Bytes; 512 for a file. With `direct`, positions and lengths are multiples of it. */
+  readonly logicalBlockSize: number;
+  /** errno is 0 or negative; `data` is shorter than asked for at the end of the device. */
+  read(position: number, length: number, callback: (errno: number, data: Buffer | undefined) => void): void;
+  /** Copies `data` before it returns. Writes happen one after the other, in the order of the calls. */
+  write(position: number, data: Uint8Array, callback: (errno: number) => void): void;
+  /** fsync(2): also of a device that was opened for reading. */
+  flush(callback: (errno: number) => void): void;
+  /** What was asked for before is done first. */
+  close(callback?: () => void): void;
+}
+
+/** One target of a device-mapper table. */
+export interface NativeDmTarget {
+  /** Sectors. */
+  start: number;
+  length: number;
+  type: string;
+  params: string;
+}
+
+/** A device-mapper device; csrc/clog/dm_tables.h. */
+export interface NativeDmDevice {
+  name: string;
+  uuid: string;
+  major: number;
+  minor: number;
+  suspended: boolean;
+  /** Of the live table, and of the one that a resume would put in place. Empty: there is none. */
+  active: NativeDmTarget[];
+  inactive: NativeDmTarget[];
+}
+
 /** The addon; csrc/napi/exports.cc. Every call returns at once and ends in its callback. */
 export interface NativeAddon {
   /** Where it was loaded from. */
@@ -157,6 +301,38 @@ export interface NativeAddon {
     onEvents: (events: NativeOpenerEvent[]) => void,
     onEnd: () => void,
   ): void;
+  /** `path` undefined: memory of this process alone. Otherwise a file that outlives it, made when it is not there or is of
+   * another number of regions. Throws { errno, syscall } when there is no memory, or no such directory. */
+  openRegions(count: number, durable: boolean, path?: string): NativeRegions;
+  /** `port`: the socket's own nl_pid, which one socket of the machine can have. */
+  openLogSocket(
+    port: number,
+    receiveBuffer: number,
+    opened: (failure: NativeSystemFailure | undefined, socket: NativeLogSocket | undefined) => void,
+    onRequests: (requests: NativeLogPacket[]) => void,
+    onTrouble: (trouble: NativeLogTrouble) => void,
+  ): void;
+  /** `direct`: O_DIRECT; `writable`: O_RDWR with O_DSYNC, so that every write is durable when it has ended. */
+  openBlockDevice(
+    path: string,
+    writable: boolean,
+    direct: boolean,
+    opened: (failure: NativeSystemFailure | undefined, device: NativeBlockDevice | undefined) => void,
+  ): void;
+  /** All device-mapper devices. Asks no target for its status, so no log is asked for anything. */
+  listDmDevices(
+    callback: (failure: NativeSystemFailure | undefined, devices: NativeDmDevice[] | undefined) => void,
+  ): void;
+  /** mlockall(2), of what there is and what will be. 0 or a negative errno. */
+  lockMemory(): number;
+  /** prctl(PR_SET_IO_FLUSHER): of this thread, and of what it starts. */
+  setIoFlusher(): number;
+  /** execve(2): the process goes on as another program, with its standard streams. Returns a negative errno only. */
+  execute(path: string, argv: readonly string[], env: readonly string[]): number;
+  /** F_OFD_SETLK of the whole file, exclusively, without waiting. 0, or a negative errno: -EAGAIN when it is taken. */
+  lockFile(fd: number): number;
+  /** One datagram to a socket of the file system, or of the abstract namespace ("@..."), as sd_notify(3). */
+  sendDatagram(path: string, text: string): number;
 }
 
 // The libc that the running Node was linked against, read from its ELF interpreter: process.report would do network

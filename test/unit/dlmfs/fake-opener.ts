@@ -5,6 +5,7 @@ import type {
   NativeOpenerEvent,
   NativeOpenerRequest,
 } from "../../../lib/native";
+import { NO_ADDON } from "../support/no-addon";
 
 /** A descriptor that remembers what was done to it. */
 export class FakeFile implements NativeFile {
@@ -79,8 +80,7 @@ export class FakeOpener {
 
   get addon(): NativeAddon {
     return {
-      openLockspace: () => undefined,
-      removeLockspace: () => undefined,
+      ...NO_ADDON,
       connectAbstract: () => -111,
       watchUevents: (callback) => {
         this.#announce = callback;

@@ -1,4 +1,5 @@
 import type { NativeAddon, NativeUevent } from "../../../../lib/native";
+import { NO_ADDON } from "../../support/no-addon";
 
 const ECONNREFUSED = -111;
 
@@ -15,9 +16,7 @@ export class FakeAddon {
 
   get addon(): NativeAddon {
     return {
-      openLockspace: () => undefined,
-      removeLockspace: () => undefined,
-      startOpener: () => undefined,
+      ...NO_ADDON,
       connectAbstract: () => {
         this.knocks++;
         const answer = (this.answers.length > 1 ? this.answers.shift() : this.answers[0]) ?? ECONNREFUSED;
