@@ -20,6 +20,7 @@
       'csrc/sys/thread.cc',
     ],
     'addon_sources': [
+      'csrc/clog/codec.cc',
       'csrc/dlm/channel.cc',
       'csrc/dlm/codec.cc',
       'csrc/dlm/control.cc',
