@@ -7,7 +7,7 @@
         'target_name': 'clusterlock_double',
         'include_dirs': ['test/native'],
         'sources': ['<@(addon_sources)', '<@(opener_sources)', 'test/native/double/addon.cc', 'test/native/double/dlm_double.cc',
-                    'test/native/double/double_model.cc'],
+                    'test/native/double/double_model.cc', 'test/native/double/log_link.cc'],
       }],
     }],
   ],

@@ -21,6 +21,8 @@
     ],
     'addon_sources': [
       'csrc/clog/codec.cc',
+      'csrc/clog/receiver.cc',
+      'csrc/clog/regions.cc',
       'csrc/dlm/channel.cc',
       'csrc/dlm/codec.cc',
       'csrc/dlm/control.cc',
@@ -36,7 +38,9 @@
       'csrc/napi/exports.cc',
       'csrc/napi/file_wrap.cc',
       'csrc/napi/instance.cc',
+      'csrc/napi/log_socket_wrap.cc',
       'csrc/napi/opener_wrap.cc',
+      'csrc/napi/regions_wrap.cc',
       'csrc/napi/uevents_wrap.cc',
       'csrc/sys/abstract_socket.cc',
       'csrc/sys/event_fd.cc',
@@ -67,7 +71,7 @@
   },
   'targets': [{
     'target_name': 'clusterlock',
-    'sources': ['<@(addon_sources)', '<@(opener_sources)', 'napi/addon.cc', 'sys/file_ops.cc'],
+    'sources': ['<@(addon_sources)', '<@(opener_sources)', 'napi/addon.cc', 'clog/netlink_link.cc', 'sys/file_ops.cc'],
   }, {
     'target_name': 'clusterlock_opener',
     'type': 'executable',

@@ -234,8 +234,8 @@ export interface NativeLogSocket {
   detach(uuid: string, luid: bigint): void;
   stats(): NativeLogStats;
   setRef(on: boolean): void;
-  /** Requests that were not yet answered stay unanswered. */
-  close(): void;
+  /** Requests that were not yet answered stay unanswered. `closed`: the port is free again. */
+  close(closed?: () => void): void;
 }
 
 /** A block device (or a file, for tests) with a thread of its own; csrc/clog/block_device.h. Never waits. */

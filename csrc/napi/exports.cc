@@ -5,6 +5,7 @@
 #include "napi/channel_wrap.h"
 #include "napi/control_wrap.h"
 #include "napi/instance.h"
+#include "napi/log_socket_wrap.h"
 #include "napi/opener_wrap.h"
 #include "napi/uevents_wrap.h"
 #include "sys/abstract_socket.h"
@@ -41,6 +42,7 @@ void Export(Napi::Env env, Napi::Object exports) {
   exports.Set("startOpener", Napi::Function::New(env, [opener = &controls->opener](const Napi::CallbackInfo& info) {
                 return opener->Start(info);
               }));
+  LogSocketWrap::Export(env, exports, instance);
   exports.Set("watchUevents", UeventsWrap::Watch(env, instance));
 }
 

@@ -15,6 +15,12 @@ export interface Levers {
   setModuleLoaded(on: boolean): void;
   countLocks(): number;
   countHandles(): number;
+  /** The kernel's end of a log socket; test/native/double/log_link.h. */
+  logSend(port: number, datagram: Uint8Array, sender: number): void;
+  logOverrun(port: number): void;
+  logFail(port: number, errno: number): void;
+  logReceive(port: number): Buffer;
+  logOpen(port: number): boolean;
 }
 
 /** CLUSTERLOCK_TEST_BUILD chooses another build of the double, such as the sanitized one. */

@@ -1,5 +1,6 @@
 // The addon over the double, with the double's levers beside it.
 #include "double/dlm_double.h"
+#include "double/log_link.h"
 #include "napi/exports.h"
 
 namespace {
@@ -36,6 +37,22 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   });
   add("countHandles", [](const Napi::CallbackInfo& info) -> Napi::Value {
     return Napi::Number::New(info.Env(), static_cast<double>(Double().CountHandles()));
+  });
+  add("logSend", [](const Napi::CallbackInfo& info) {
+    const auto datagram = info[1].As<Napi::Uint8Array>();
+    clusterlock::testing::LogSend(Arg(info, 0), {datagram.Data(), datagram.Data() + datagram.ByteLength()},
+                                  Arg(info, 2));
+  });
+  add("logOverrun", [](const Napi::CallbackInfo& info) { clusterlock::testing::LogOverrun(Arg(info, 0)); });
+  add("logFail", [](const Napi::CallbackInfo& info) {
+    clusterlock::testing::LogFail(Arg(info, 0), static_cast<int>(Arg(info, 1)));
+  });
+  add("logReceive", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    const auto got = clusterlock::testing::LogReceive(Arg(info, 0));
+    return Napi::Buffer<uint8_t>::Copy(info.Env(), got.data(), got.size());
+  });
+  add("logOpen", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::Boolean::New(info.Env(), clusterlock::testing::LogOpen(Arg(info, 0)));
   });
   exports.Set("double", levers);
   return exports;
