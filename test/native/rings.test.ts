@@ -9,6 +9,7 @@ const PURE = ["csrc/dlm/codec.cc", "csrc/dlm/lock_dump.cc"];
 const UEVENTS = ["csrc/dlm/uevent.cc", "csrc/sys/uevents.cc"];
 const PACKETS = ["csrc/dlmfs/packet.cc", "csrc/dlmfs/range.cc"];
 const CLUSTER_NAME = ["csrc/dlmfs/cluster_name.cc", "csrc/sys/own_table.cc"];
+const REGIONS = ["csrc/clog/regions.cc"];
 const SYSTEM = [
   ...["channel", "codec", "control", "gate", "lock_dump", "lone_write", "submitter"].map(
     (name) => `csrc/dlm/${name}.cc`,
@@ -33,6 +34,7 @@ describe("C++ rings under sanitizers", function () {
     ["uevent_test", UEVENTS, ["address,undefined"]],
     ["opener_packet_test", PACKETS, ["address,undefined"]],
     ["cluster_name_test", CLUSTER_NAME, ["address,undefined"]],
+    ["clog_regions_test", REGIONS, ["address,undefined", "thread"]],
     ["channel_test", SYSTEM, ["address,undefined", "thread"]],
   ] as const) {
     for (const sanitizer of sanitizers) {
