@@ -116,9 +116,9 @@ const char* Decode(const uint8_t* datagram, size_t size, Request* out) {
   const uint8_t* const connector = datagram + kNetlinkHeader;
   const auto id = Load<cb_id>(connector + offsetof(cn_msg, id));
   if (id.idx != CN_IDX_DM || id.val != CN_VAL_DM_USERSPACE_LOG) return "its connector id is not 7:1";
-  if (Load<uint32_t>(connector + offsetof(cn_msg, ack)) != 0) return "it is an acknowledgement";
   const auto body_size = Load<uint16_t>(connector + offsetof(cn_msg, len));
   if (body_size > length - kHeaders) return "its connector length is more than its netlink length";
+  if (Load<uint32_t>(connector + offsetof(cn_msg, ack)) != 0) return "it is an acknowledgement";
 
   const uint8_t* const body = datagram + kHeaders;
   Request request;
