@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "napi/channel_wrap.h"
+#include "napi/clog_system_wrap.h"
 #include "napi/control_wrap.h"
 #include "napi/instance.h"
 #include "napi/log_socket_wrap.h"
@@ -44,6 +45,7 @@ void Export(Napi::Env env, Napi::Object exports) {
               }));
   LogSocketWrap::Export(env, exports, instance);
   exports.Set("watchUevents", UeventsWrap::Watch(env, instance));
+  DefineClogSystem(env, exports, instance);
 }
 
 }  // namespace clusterlock::napi

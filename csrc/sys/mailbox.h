@@ -16,12 +16,10 @@ class Mailbox {
   int fd() const { return bell_.fd(); }
 
   void Post(T item) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (closed_) return;  // `item` dies here, on the poster's thread
-      items_.push_back(std::move(item));
-    }
-    bell_.Ring();
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;  // `item` dies here, on the poster's thread
+    items_.push_back(std::move(item));
+    bell_.Ring();  // under the lock: after Close() its number may be another's
   }
 
   std::vector<T> Take() {
@@ -30,11 +28,13 @@ class Mailbox {
     return std::exchange(items_, {});
   }
 
-  // What nobody has fetched, and what comes later, is destroyed.
+  // What nobody has fetched, and what comes later, is destroyed. A thread with a table of descriptors of its own may
+  // sleep on with its copy of the bell; the caller's is closed.
   void Close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     items_.clear();
+    bell_.CloseHere();
   }
 
  private:
