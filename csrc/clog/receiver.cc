@@ -283,6 +283,8 @@ const Statistics& Receiver::statistics() const {
 void Receiver::Close() {
   state_->stopping = true;
   state_->stop.Ring();
+  // it may have ended long before, and been told
+  state_->bell.Ring();
 }
 
 }  // namespace clusterlock::clog

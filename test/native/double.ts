@@ -16,9 +16,9 @@ export interface Levers {
   countLocks(): number;
   countHandles(): number;
   /** The kernel's end of a log socket; test/native/double/log_link.h. */
-  logSend(port: number, datagram: Uint8Array, sender: number): void;
-  logOverrun(port: number): void;
-  logFail(port: number, errno: number): void;
+  logSend(port: number, datagram: Uint8Array, sender: number): number;
+  logOverrun(port: number): number;
+  logFail(port: number, errno: number): number;
   logReceive(port: number): Buffer;
   logOpen(port: number): boolean;
 }

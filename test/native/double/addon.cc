@@ -38,14 +38,18 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   add("countHandles", [](const Napi::CallbackInfo& info) -> Napi::Value {
     return Napi::Number::New(info.Env(), static_cast<double>(Double().CountHandles()));
   });
-  add("logSend", [](const Napi::CallbackInfo& info) {
+  add("logSend", [](const Napi::CallbackInfo& info) -> Napi::Value {
     const auto datagram = info[1].As<Napi::Uint8Array>();
-    clusterlock::testing::LogSend(Arg(info, 0), {datagram.Data(), datagram.Data() + datagram.ByteLength()},
-                                  Arg(info, 2));
+    return Napi::Number::New(
+        info.Env(), clusterlock::testing::LogSend(
+                        Arg(info, 0), {datagram.Data(), datagram.Data() + datagram.ByteLength()}, Arg(info, 2)));
   });
-  add("logOverrun", [](const Napi::CallbackInfo& info) { clusterlock::testing::LogOverrun(Arg(info, 0)); });
-  add("logFail", [](const Napi::CallbackInfo& info) {
-    clusterlock::testing::LogFail(Arg(info, 0), static_cast<int>(Arg(info, 1)));
+  add("logOverrun", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    return Napi::Number::New(info.Env(), clusterlock::testing::LogOverrun(Arg(info, 0)));
+  });
+  add("logFail", [](const Napi::CallbackInfo& info) -> Napi::Value {
+    const int error = static_cast<int>(Arg(info, 1));
+    return Napi::Number::New(info.Env(), clusterlock::testing::LogFail(Arg(info, 0), error));
   });
   add("logReceive", [](const Napi::CallbackInfo& info) -> Napi::Value {
     const auto got = clusterlock::testing::LogReceive(Arg(info, 0));

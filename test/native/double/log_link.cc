@@ -76,29 +76,29 @@ class DoubleLink : public clog::Link {
   sys::UniqueFd fd_;
 };
 
-void Push(uint32_t port, Head head, const std::vector<uint8_t>& datagram) {
+int Push(uint32_t port, Head head, const std::vector<uint8_t>& datagram) {
   std::vector<uint8_t> whole(sizeof head + datagram.size());
   std::memcpy(whole.data(), &head, sizeof head);
   if (!datagram.empty()) std::memcpy(whole.data() + sizeof head, datagram.data(), datagram.size());
   const std::lock_guard lock(mutex);
   const auto end = ends.find(port);
-  if (end == ends.end()) throw std::runtime_error("nobody has this port");
-  if (send(end->second.get(), whole.data(), whole.size(), MSG_NOSIGNAL) < 0) throw std::runtime_error("send failed");
+  if (end == ends.end()) return ENOTCONN;
+  return send(end->second.get(), whole.data(), whole.size(), MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
 }  // namespace
 
-void LogSend(uint32_t port, const std::vector<uint8_t>& datagram, uint32_t sender) {
+int LogSend(uint32_t port, const std::vector<uint8_t>& datagram, uint32_t sender) {
   using Kind = clog::Arrival::Kind;
-  Push(port, {sender == 0 ? Kind::kDatagram : Kind::kForeign, sender, 0}, datagram);
+  return Push(port, {sender == 0 ? Kind::kDatagram : Kind::kForeign, sender, 0}, datagram);
 }
 
-void LogOverrun(uint32_t port) {
-  Push(port, {clog::Arrival::Kind::kOverrun, 0, 0}, {});
+int LogOverrun(uint32_t port) {
+  return Push(port, {clog::Arrival::Kind::kOverrun, 0, 0}, {});
 }
 
-void LogFail(uint32_t port, int error) {
-  Push(port, {clog::Arrival::Kind::kFailed, 0, error}, {});
+int LogFail(uint32_t port, int error) {
+  return Push(port, {clog::Arrival::Kind::kFailed, 0, error}, {});
 }
 
 std::vector<uint8_t> LogReceive(uint32_t port) {
