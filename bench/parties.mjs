@@ -20,6 +20,11 @@ const COMMANDS = {
     bare: [built("dlmfs"), MOUNT, DOMAIN, "bare"],
     libo2dlm: [built("dlmfs"), MOUNT, DOMAIN, "libo2dlm"],
   },
+  clog: {
+    ours: [process.execPath, path.join(here, "node/ours-clog.mjs")],
+    "C daemon": [built("mirror_log")],
+    io: [built("mirror_io")],
+  },
 };
 
 export class Party {
@@ -36,8 +41,8 @@ export class Party {
   }
 
   /** By its name; `counted`: its answers say how many system calls a turn took. */
-  static named(cluster, node, name, { counted = false, kernel = "dlm" } = {}) {
-    return Party.start(cluster, node, [...(counted ? [built("syscalls")] : []), ...COMMANDS[kernel][name]]);
+  static named(cluster, node, name, { counted = false, kernel = "dlm", args = [] } = {}) {
+    return Party.start(cluster, node, [...(counted ? [built("syscalls")] : []), ...COMMANDS[kernel][name], ...args]);
   }
 
   constructor(child) {

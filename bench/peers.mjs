@@ -10,6 +10,8 @@ const PROGRAMS = {
   bare: { files: ["bare.c", "turns.c"] },
   libdlm: { files: ["libdlm.c", "turns.c"], libraries: ["-ldlm", "-lpthread"] },
   dlmfs: { files: ["dlmfs.c", "turns.c"], libraries: ["-lo2dlm", "-lcom_err", "-ldl"] },
+  mirror_io: { files: ["mirror_io.c", "turns.c"] },
+  mirror_log: { files: ["mirror_log.c", "turns.c"] },
   syscalls: { files: ["syscalls.c"] },
 };
 

@@ -22,6 +22,12 @@ export const DLMFS = {
 };
 export const DLMFS_PARTIES = ["ours", "libo2dlm", "bare"];
 
+/** Mirrors, one node. */
+export const CLOG = [
+  { name: "mirror: read of a block", workload: "read", depth: 1 },
+  { name: "mirror: write to a clean region", workload: "pair", depth: 1 },
+];
+
 /** Blocking calls are for one at a time. */
 export function partiesOf({ depth }) {
   return depth === 1 ? ["ours", "libdlm wait", "libdlm async", "bare"] : ["ours", "libdlm async", "bare"];

@@ -2,7 +2,7 @@
 // Sets up what it needs, boots one node, two, and two with ocfs2_dlmfs, prints a table and writes bench/out/*.json. Exit status 0: every
 // gate was passed.
 //
-//   npm run bench -- [--only local|remote|memory|dlmfs]... [--cpus N] [--rounds N] [--seconds S]
+//   npm run bench -- [--only local|remote|memory|dlmfs|clog]... [--cpus N] [--rounds N] [--seconds S]
 //
 // --cpus: of one node; of two, each has half of them, at least one.
 // CLUSTERLOCK_TEST_KERNEL=DIR boots the kernel that is unpacked in DIR.
@@ -14,10 +14,11 @@ import { parseArgs } from "node:util";
 
 import { compare, warmUp } from "../bench/compare.mjs";
 import { judge } from "../bench/gates.mjs";
+import { mirrorParties } from "../bench/mirrors.mjs";
 import { Duo, Party } from "../bench/parties.mjs";
 import { compilePeers } from "../bench/peers.mjs";
 import { report } from "../bench/report.mjs";
-import { COUNTED, DLMFS, DLMFS_PARTIES, LOCAL, partiesOf, REMOTE } from "../bench/workloads.mjs";
+import { CLOG, COUNTED, DLMFS, DLMFS_PARTIES, LOCAL, partiesOf, REMOTE } from "../bench/workloads.mjs";
 import { interruption, watchSignals } from "./runner/interruption.mjs";
 import { root, setUp } from "./setup.mjs";
 
@@ -28,7 +29,7 @@ const DOWN_LIMIT = 30_000;
 const WARM_UP_LIMIT = 15;
 const COUNTED_PAIRS = 20_000;
 const MEMORY = { mib: 2048, locks: 100_000, requests: 10_000 };
-const PARTS = ["local", "remote", "memory", "dlmfs"];
+const PARTS = ["local", "remote", "memory", "dlmfs", "clog"];
 
 function options() {
   const { values } = parseArgs({
@@ -157,6 +158,18 @@ async function dlmfs(cluster, options, results) {
   for (const both of parties.values()) for (const party of both) await party.end();
 }
 
+async function clog(cluster, options, results) {
+  const { parties, facts, end } = await mirrorParties(cluster);
+  const { cpus, ...others } = facts;
+  results.facts = { ...results.facts, ...others };
+  for (const workload of CLOG) {
+    note(workload.name);
+    results.facts.cpus = { ...results.facts.cpus, [workload.name]: cpus };
+    results.rates.set(workload.name, await compare(parties, workload, options));
+  }
+  await end();
+}
+
 function write(results) {
   const directory = path.join(root, "bench/out");
   mkdirSync(directory, { recursive: true });
@@ -181,6 +194,10 @@ async function bench(options) {
   if (parts.includes("remote")) await withCluster(pair, (cluster) => remote(cluster, options, results));
   if (parts.includes("dlmfs")) {
     await withCluster({ ...pair, stack: "o2cb" }, (cluster) => dlmfs(cluster, options, results));
+  }
+  if (parts.includes("clog")) {
+    const one = { nodes: 1, cpus: options.cpus, stack: "none" };
+    await withCluster(one, (cluster) => clog(cluster, options, results));
   }
   results.facts = { ...results.facts, host: `${os.cpus().length} x ${os.cpus()[0]?.model ?? "CPU"}` };
   results.gates = judge(results.rates, results.calls?.ours.total);

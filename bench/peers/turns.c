@@ -32,7 +32,7 @@ void stop_clock(void) {
 }
 
 static const char* const workloads[] = {
-    [PAIR] = "pair", [CONVERT] = "convert", [PASS] = "pass", [KEEP] = "keep", [DEMAND] = "demand"};
+    [PAIR] = "pair", [CONVERT] = "convert", [PASS] = "pass", [KEEP] = "keep", [DEMAND] = "demand", [READ] = "read"};
 
 static bool parse(const char* line, struct turn* turn) {
   char workload[16];

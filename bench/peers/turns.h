@@ -15,6 +15,8 @@ enum workload {
   KEEP,
   // to ask for it of one that keeps it; the time until that has given it away
   DEMAND,
+  // of a mirror: to read a block
+  READ,
 };
 
 struct turn {
