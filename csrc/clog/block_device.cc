@@ -58,6 +58,68 @@ struct Operation {
   BlockDevice::Done done;
 };
 
+// On the thread's stack: its descriptor is one of the thread's own table.
+class OpenDevice {
+ public:
+  BlockResult Open(const BlockDeviceOptions& options) {
+    const int flags = (options.writable ? O_RDWR | O_DSYNC : O_RDONLY) | (options.direct ? O_DIRECT : 0);
+    fd_ = sys::UniqueFd(::open(options.path.c_str(), flags | O_CLOEXEC | O_NOCTTY));
+    if (!fd_.valid()) return Failed(-errno, "open");
+    BlockResult out = Describe(fd_.get());
+    direct_ = options.direct;
+    block_ = out.info.logical_block_size;
+    return out;
+  }
+
+  bool closed() const { return !fd_.valid(); }
+
+  BlockResult Perform(const Operation& operation) {
+    switch (operation.kind) {
+      case Operation::Kind::kRead:
+        return Read(operation.position, operation.size);
+      case Operation::Kind::kWrite:
+        return Write(operation);
+      case Operation::Kind::kFlush:
+        return ::fsync(fd_.get()) == 0 ? BlockResult{} : Failed(-errno, "fsync");
+      default:
+        fd_.Close();
+        return {};
+    }
+  }
+
+ private:
+  BlockResult Read(uint64_t position, size_t length) const {
+    BlockResult out;
+    out.data = AllocatePages(length);
+    if (!out.data) return Failed(-ENOMEM, "read");
+    for (;;) {
+      const ssize_t got =
+          ::pread(fd_.get(), out.data.get() + out.size, length - out.size, static_cast<off_t>(position + out.size));
+      if (got < 0) return Failed(-errno, "read");
+      out.size += static_cast<size_t>(got);
+      if (got == 0 || out.size == length) return out;
+      // The end of a file is where it likes: to ask for the rest from there is EINVAL.
+      if (direct_ && out.size % block_ != 0) return out;
+    }
+  }
+
+  BlockResult Write(const Operation& operation) const {
+    size_t done = 0;
+    do {
+      const ssize_t put = ::pwrite(fd_.get(), operation.data.get() + done, operation.size - done,
+                                   static_cast<off_t>(operation.position + done));
+      if (put < 0) return Failed(-errno, "write");
+      if (put == 0 && operation.size != 0) return Failed(-EIO, "write");
+      done += static_cast<size_t>(put);
+    } while (done < operation.size);
+    return {};
+  }
+
+  sys::UniqueFd fd_;
+  bool direct_ = false;
+  size_t block_ = 1;
+};
+
 }  // namespace
 
 Bytes AllocatePages(size_t size) {
@@ -92,22 +154,22 @@ class BlockDevice::State {
 
   void Run(const BlockDeviceOptions& options, const Done& opened) {
     ::pthread_setname_np(::pthread_self(), "clog-device");
-    BlockResult result = Open(options);
-    const bool open = result.error == 0;
-    if (!open) Abandon();
+    OpenDevice device;
+    BlockResult result = device.Open(options);
+    if (result.error != 0) Abandon();
     opened(std::move(result));
     Operation operation;
-    while (open && Next(&operation)) {
-      operation.done(Perform(operation));
+    while (Next(device.closed(), &operation)) {
+      operation.done(device.Perform(operation));
       operation = {};
     }
   }
 
  private:
   // False: there will be no more.
-  bool Next(Operation* out) {
+  bool Next(bool closed, Operation* out) {
     std::unique_lock lock(mutex_);
-    ended_ = ended_ || (closed_ && queue_.empty());
+    ended_ = ended_ || (closed && queue_.empty());
     wake_.wait(lock, [this] { return ended_ || !queue_.empty(); });
     if (ended_) return false;
     *out = std::move(queue_.front());
@@ -115,68 +177,10 @@ class BlockDevice::State {
     return true;
   }
 
-  BlockResult Open(const BlockDeviceOptions& options) {
-    const int flags = (options.writable ? O_RDWR | O_DSYNC : O_RDONLY) | (options.direct ? O_DIRECT : 0);
-    fd_ = sys::UniqueFd(::open(options.path.c_str(), flags | O_CLOEXEC | O_NOCTTY));
-    if (!fd_.valid()) return Failed(-errno, "open");
-    BlockResult out = Describe(fd_.get());
-    direct_ = options.direct;
-    block_ = out.info.logical_block_size;
-    if (out.error != 0) fd_.Close();
-    return out;
-  }
-
-  BlockResult Perform(Operation& operation) {
-    switch (operation.kind) {
-      case Operation::Kind::kRead:
-        return Read(operation.position, operation.size);
-      case Operation::Kind::kWrite:
-        return Write(operation);
-      case Operation::Kind::kFlush:
-        return ::fsync(fd_.get()) == 0 ? BlockResult{} : Failed(-errno, "fsync");
-      default:
-        fd_.Close();
-        closed_ = true;
-        return {};
-    }
-  }
-
-  BlockResult Read(uint64_t position, size_t length) const {
-    BlockResult out;
-    out.data = AllocatePages(length);
-    if (!out.data) return Failed(-ENOMEM, "read");
-    for (;;) {
-      const ssize_t got =
-          ::pread(fd_.get(), out.data.get() + out.size, length - out.size, static_cast<off_t>(position + out.size));
-      if (got < 0) return Failed(-errno, "read");
-      out.size += static_cast<size_t>(got);
-      if (got == 0 || out.size == length) return out;
-      // The end of a file is where it likes: to ask for the rest from there is EINVAL.
-      if (direct_ && out.size % block_ != 0) return out;
-    }
-  }
-
-  BlockResult Write(const Operation& operation) const {
-    size_t done = 0;
-    do {
-      const ssize_t put = ::pwrite(fd_.get(), operation.data.get() + done, operation.size - done,
-                                   static_cast<off_t>(operation.position + done));
-      if (put < 0) return Failed(-errno, "write");
-      if (put == 0 && operation.size != 0) return Failed(-EIO, "write");
-      done += static_cast<size_t>(put);
-    } while (done < operation.size);
-    return {};
-  }
-
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Operation> queue_;
   bool ended_ = false;
-  // the thread's own
-  sys::UniqueFd fd_;
-  bool direct_ = false;
-  bool closed_ = false;
-  size_t block_ = 1;
 };
 
 BlockDevice::BlockDevice(BlockDeviceOptions options, std::vector<int> keep, Done opened)
