@@ -21,8 +21,9 @@ export interface DlmErrorDetails {
   hint?: string | undefined;
 }
 
-// Linux numbers that the DLM uses and libuv has no name for.
+// Linux numbers that the DLM or a block device uses and libuv has no name for.
 const NOT_IN_LIBUV: ReadonlyMap<number, readonly [code: string, text: string]> = new Map([
+  [15, ["ENOTBLK", "block device required"]],
   [35, ["EDEADLK", "resource deadlock avoided"]],
   [37, ["ENOLCK", "no locks available"]],
   [49, ["EUNATCH", "protocol driver not attached"]],

@@ -47,6 +47,8 @@ export type LogReport =
   | { kind: "log-device-recovered"; device: string }
   /** Flushing a leg's cache failed. Nothing is called clean any more before the next resume. */
   | { kind: "leg-flush-failed"; device: string; error: Error }
+  /** Which legs the mirror has could not be found out. Nothing is called clean any more before the next resume. */
+  | { kind: "legs-unknown"; error: Error }
   /** The kernel could not write to a leg, or recover a region. It asks for it again after the next resume. */
   | { kind: "region-failed"; region: number }
   /** All regions are in sync. */
