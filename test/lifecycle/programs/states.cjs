@@ -4,7 +4,9 @@ const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
+const workerThreads = require("node:worker_threads");
 
+const { encodeRequest } = require("../../../dist/clog/protocol/kernel-side");
 const { useAddon } = require("../../../dist/native");
 const { Lockspace } = require("../../../dist/dlm");
 
@@ -33,6 +35,45 @@ function ask(addon, doublePath, isolation, request) {
     };
     const executable = path.join(path.dirname(doublePath), "clusterlock_opener");
     addon.startOpener(executable, isolation, started, onEvents, () => undefined);
+  });
+}
+
+/** A log socket with requests under way, some of which its receive thread answers. */
+function serve(addon) {
+  const port = process.pid * 100 + (workerThreads.threadId % 100);
+  let socket;
+  addon.openLogSocket(
+    port,
+    1 << 20,
+    (failure, opened) => {
+      if (failure) throw new Error(`${failure.syscall}: ${failure.errno}`);
+      socket = opened;
+    },
+    () => undefined,
+    () => undefined,
+  );
+  const regions = addon.openRegions(1000, true);
+  socket.attach("uuid", 1n, false, regions);
+  const ask = (uuid, seq) => {
+    const body = { name: "IN_SYNC", region: 5n };
+    const request = { flavour: "ulog", uuid, luid: 1n, version: 3, seq, body };
+    addon.double.logSend(port, encodeRequest(request), 0);
+  };
+  for (let i = 0; i < 20; i++) ask(i % 2 === 0 ? "uuid" : "other", i);
+  socket.setRef(false);
+  return socket;
+}
+
+function openFile(addon) {
+  const place = fs.mkdtempSync(path.join(os.tmpdir(), "clusterlock-states-"));
+  const file = path.join(place, "device");
+  fs.writeFileSync(file, Buffer.alloc(64 * 4096));
+  return new Promise((resolve, reject) => {
+    addon.openBlockDevice(file, true, false, (failure, device) => {
+      fs.rmSync(place, { recursive: true });
+      if (failure) reject(new Error(`${failure.syscall}: ${failure.errno}`));
+      else resolve(device);
+    });
   });
 }
 
@@ -93,6 +134,18 @@ exports.enter = async function enter(doublePath, state) {
     case "acquiring on a thread":
       await ask(addon, doublePath, "thread", { op: "acquire", path: waitingPath(), flags: 0 });
       break;
+    case "serving":
+      serve(addon);
+      break;
+    case "serving closed":
+      serve(addon).close();
+      break;
+    case "on a device": {
+      const device = await openFile(addon);
+      for (let i = 0; i < 50; i++) device.write(i * 4096, Buffer.alloc(4096), () => undefined);
+      device.flush(() => undefined);
+      break;
+    }
     default:
       throw new Error(`no such state: ${state}`);
   }
@@ -114,4 +167,7 @@ exports.STATES = [
   "starting",
   "acquiring",
   "acquiring on a thread",
+  "serving",
+  "serving closed",
+  "on a device",
 ];
