@@ -323,7 +323,8 @@ export interface NativeAddon {
   listDmDevices(
     callback: (failure: NativeSystemFailure | undefined, devices: NativeDmDevice[] | undefined) => void,
   ): void;
-  /** mlockall(2), of what there is and what will be. 0 or a negative errno. */
+  /** mlock(2) of what is mapped of files now, and of the C library's heap: csrc/sys/reclaim.h says why not more. 0 or a
+   * negative errno. */
   lockMemory(): number;
   /** prctl(PR_SET_IO_FLUSHER): of this thread, and of what it starts. */
   setIoFlusher(): number;

@@ -1,5 +1,6 @@
 #include "sys/execute.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,9 @@ int Execute(const std::string& path, const std::vector<std::string>& argv, const
   const std::vector<char*> arguments = Pointers(argv);
   const std::vector<char*> variables = Pointers(env);
 
+  // Node has set O_CLOEXEC on all that it inherited.
+  constexpr std::array<int, 3> kStandard{STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+  std::array<int, kStandard.size()> flags{};
   // Handlers go by themselves; Node ignores these two, and that would stay.
   constexpr std::array<int, 2> kIgnored{SIGPIPE, SIGXFSZ};
   std::array<struct sigaction, kIgnored.size()> actions{};
@@ -39,6 +43,10 @@ int Execute(const std::string& path, const std::vector<std::string>& argv, const
   fallback.sa_handler = SIG_DFL;
   sigset_t none, mask;
   sigemptyset(&none);
+  for (size_t i = 0; i < kStandard.size(); ++i) {
+    flags[i] = ::fcntl(kStandard[i], F_GETFD);
+    if (flags[i] >= 0) ::fcntl(kStandard[i], F_SETFD, flags[i] & ~FD_CLOEXEC);
+  }
   for (size_t i = 0; i < kIgnored.size(); ++i) ::sigaction(kIgnored[i], &fallback, &actions[i]);
   ::pthread_sigmask(SIG_SETMASK, &none, &mask);
 
@@ -47,6 +55,9 @@ int Execute(const std::string& path, const std::vector<std::string>& argv, const
   const int error = -errno;
   ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
   for (size_t i = 0; i < kIgnored.size(); ++i) ::sigaction(kIgnored[i], &actions[i], nullptr);
+  for (size_t i = 0; i < kStandard.size(); ++i) {
+    if (flags[i] >= 0) ::fcntl(kStandard[i], F_SETFD, flags[i]);
+  }
   return error;
 }
 

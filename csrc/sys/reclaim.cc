@@ -1,42 +1,57 @@
 #include "sys/reclaim.h"
 
-#include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <array>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 
 namespace clusterlock::sys {
 namespace {
 
 constexpr int kSetIoFlusher = 57;  // PR_SET_IO_FLUSHER, Linux 5.6
-constexpr int kLockOnFault = 4;    // MCL_ONFAULT
 
-// Whether a mapping can fail because too much is locked. V8 does not survive that.
-bool MayLockAll() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY) return true;
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-  if (::syscall(SYS_capget, &header, sets.data()) != 0) return false;
-  return (sets[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
+struct Mapping {
+  uintptr_t from = 0;
+  uintptr_t to = 0;
+  bool locked = false;  // or to be
+};
+
+// A line of /proc/self/maps. V8's memory is anonymous, as are other threads' stacks; a name in brackets is the
+// kernel's.
+bool Parse(const char* line, Mapping* out) {
+  char rights[5] = "";
+  uint64_t inode = 0;
+  int name = 0;
+  const int fields = std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*s %*s %" SCNu64 " %n", &out->from, &out->to,
+                                 rights, &inode, &name);
+  if (fields != 4) return false;
+  const bool own = std::strncmp(line + name, "[heap]", 6) == 0 || std::strncmp(line + name, "[stack]", 7) == 0;
+  out->locked = rights[0] == 'r' && (inode != 0 || own);
+  return true;
 }
 
 }  // namespace
 
 int LockMemory() {
-  if (!MayLockAll()) return -EPERM;
-  // What is mapped is brought in: the text of Node and of its libraries above all, which may lie on the very device
-  // that waits for this process. What will be mapped is only kept once it was touched: V8 reserves address space of
-  // which it never uses a hundredth, and MCL_FUTURE alone would fill each such mapping.
-  if (::mlockall(MCL_CURRENT) != 0) return -errno;
-  if (::mlockall(MCL_CURRENT | MCL_FUTURE | kLockOnFault) == 0) return 0;
-  const int error = -errno;
-  ::munlockall();
+  const std::unique_ptr<FILE, int (*)(FILE*)> maps(std::fopen("/proc/self/maps", "re"), std::fclose);
+  if (!maps) return -errno;
+  char* line = nullptr;
+  size_t size = 0;
+  int error = 0;
+  while (error == 0 && ::getline(&line, &size, maps.get()) > 0) {
+    Mapping mapping;
+    if (!Parse(line, &mapping) || !mapping.locked) continue;
+    const auto* from = reinterpret_cast<const void*>(mapping.from);  // NOLINT(performance-no-int-to-ptr)
+    if (::mlock(from, mapping.to - mapping.from) != 0) error = -errno;
+  }
+  std::free(line);
+  if (error != 0) ::munlockall();
   return error;
 }
 

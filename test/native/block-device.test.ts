@@ -137,15 +137,31 @@ describe("a block device's thread", () => {
     const device = await open(file);
     const ignore = (): void => undefined;
     for (const bad of [-1, 0.5, NaN, 2 ** 53, "0"] as number[]) {
-      assert.throws(() => device.read(bad, 1, ignore), RangeError);
-      assert.throws(() => device.read(0, bad, ignore), RangeError);
-      assert.throws(() => device.write(bad, Buffer.alloc(1), ignore), RangeError);
+      assert.throws(() => {
+        device.read(bad, 1, ignore);
+      }, RangeError);
+      assert.throws(() => {
+        device.read(0, bad, ignore);
+      }, RangeError);
+      assert.throws(() => {
+        device.write(bad, Buffer.alloc(1), ignore);
+      }, RangeError);
     }
-    assert.throws(() => device.read(0, 2 ** 30 + 1, ignore), RangeError);
-    assert.throws(() => device.write(0, "text" as never, ignore), TypeError);
-    assert.throws(() => device.flush(1 as never), TypeError);
-    assert.throws(() => addon.openBlockDevice("a\0b", false, false, ignore), TypeError);
-    assert.throws(() => addon.openBlockDevice(file, false, false, undefined as never), TypeError);
+    assert.throws(() => {
+      device.read(0, 2 ** 30 + 1, ignore);
+    }, RangeError);
+    assert.throws(() => {
+      device.write(0, "text" as never, ignore);
+    }, TypeError);
+    assert.throws(() => {
+      device.flush(1 as never);
+    }, TypeError);
+    assert.throws(() => {
+      addon.openBlockDevice("a\0b", false, false, ignore);
+    }, TypeError);
+    assert.throws(() => {
+      addon.openBlockDevice(file, false, false, undefined as never);
+    }, TypeError);
     assert.throws(() => new (Object.getPrototypeOf(device) as { constructor: new () => unknown }).constructor());
     await close(device);
   });
@@ -178,8 +194,7 @@ describe("a block device's thread", () => {
     assert.equal(count("fd"), before);
   });
 
-  it("goes with the object that nobody closed", async () => {
-    const threads = (): number => readdirSync("/proc/self/task").length;
+  it("goes with the object that nobody closed", () => {
     const program = `
       const { openBlockDevice } = require(${JSON.stringify(DOUBLE_PATH)});
       const { readdirSync } = require("node:fs");
@@ -197,7 +212,6 @@ describe("a block device's thread", () => {
       execFileSync(process.execPath, ["--expose-gc", "-e", program], { encoding: "utf8", timeout: 10_000 }),
       "gone\n",
     );
-    assert.ok(threads() > 0);
   });
 
   it("keeps the process alive for what is under way, and not for being open", () => {

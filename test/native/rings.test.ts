@@ -8,6 +8,7 @@ const root = path.resolve(__dirname, "../..");
 const PURE = ["csrc/dlm/codec.cc", "csrc/dlm/lock_dump.cc"];
 const UEVENTS = ["csrc/dlm/uevent.cc", "csrc/sys/uevents.cc"];
 const PACKETS = ["csrc/dlmfs/packet.cc", "csrc/dlmfs/range.cc"];
+const DM = ["csrc/clog/dm_answer.cc"];
 const CLUSTER_NAME = ["csrc/dlmfs/cluster_name.cc", "csrc/sys/own_table.cc"];
 const REGIONS = ["csrc/clog/regions.cc"];
 const SYSTEM = [
@@ -35,6 +36,7 @@ describe("C++ rings under sanitizers", function () {
     ["opener_packet_test", PACKETS, ["address,undefined"]],
     ["cluster_name_test", CLUSTER_NAME, ["address,undefined"]],
     ["clog_regions_test", REGIONS, ["address,undefined", "thread"]],
+    ["dm_tables_test", DM, ["address,undefined"]],
     ["channel_test", SYSTEM, ["address,undefined", "thread"]],
   ] as const) {
     for (const sanitizer of sanitizers) {
