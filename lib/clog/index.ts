@@ -8,3 +8,8 @@ export type {
   LogIdentity,
   LogReport,
 } from "./log/dirty-log";
+export type { LogEvent, LogServerEvents, LogTrouble } from "./server/events";
+export { LogServer } from "./server/log-server";
+export type { LogServerOptions } from "./server/options";
+export type { Latency, LogServerStatistics, RequestStatistics } from "./server/statistics";
+export type { LogStatus } from "./server/status";

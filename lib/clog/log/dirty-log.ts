@@ -79,8 +79,10 @@ export interface DirtyLog {
   presuspend(): void | Promise<void>;
   /** Nothing is going on any more. When it has ended, the log device is no longer touched. */
   postsuspend(): void | Promise<void>;
-  /** The table is gone. */
+  /** The table is gone. The server closes the regions that it has given. */
   close(): void | Promise<void>;
+  /** The server ends while the mirror goes on: let go of devices, change nothing. */
+  detach?(): void | Promise<void>;
 
   /** Answered at once, and never with an error: the kernel takes one for "no". A region may only become in sync while it
    * is being recovered (`setRegionSync`) or at `resume()`. */
