@@ -55,7 +55,7 @@ class Bench {
 
   /** The next answer. */
   async answer(request: LogRequest): Promise<ReadAnswer> {
-    let datagram = Buffer.alloc(0);
+    let datagram: Buffer = Buffer.alloc(0);
     await until("an answer", () => (datagram = levers.logReceive(this.port)).length > 0);
     return decodeAnswer(datagram, request);
   }
