@@ -1,4 +1,5 @@
 export { ClogError } from "../errors";
+export * from "./log";
 export type {
   DirtyLog,
   LogArguments,

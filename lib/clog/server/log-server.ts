@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ClogError } from "../../errors";
 import type { NativeLogPacket, NativeLogSocket, NativeLogTrouble } from "../../native";
 import { tell } from "../../tell";
+import { coreLog, diskLog } from "../log";
 import type { DirtyLog } from "../log/dirty-log";
 import { decodeRequest } from "../protocol/decode";
 import { encodeAck, encodeAnswer } from "../protocol/encode";
@@ -27,6 +28,8 @@ import { type LogServerStatistics, mergeStatistics } from "./statistics";
 import { type LogStatus, statusOf } from "./status";
 
 const { EAGAIN, EIO, ESRCH } = constants.errno;
+
+const LOGS = { "clustered-core": coreLog, "clustered-disk": diskLog };
 
 /** The kernel asks again 15 s after it has asked. What is as old as this, in milliseconds, will be asked for again. */
 const STALE_MS = 14_000;
@@ -90,7 +93,7 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
    * ECONNREFUSED: this is not the initial network namespace. EPROTONOSUPPORT: the kernel has no connector.
    */
   static async listen(options?: LogServerOptions): Promise<LogServer> {
-    const settings = checkServerOptions(options, {});
+    const settings = checkServerOptions(options, LOGS);
     await checkRights();
     const { directory, port } = settings;
     const server = new LogServer(settings, directory === undefined ? undefined : await Registry.open(directory, port));
