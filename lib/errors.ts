@@ -41,31 +41,44 @@ function describe(errno: number): readonly [code: string, text: string] {
   return getSystemErrorMap().get(errno) ?? NOT_IN_LIBUV.get(-errno) ?? [`E${-errno}`, "unknown system error"];
 }
 
-/**
- * The kernel refused. Shaped like Node's own system errors: `code` is the errno's name ("EDEADLK"), `errno` its
- * negative number, `syscall` what was asked for.
- */
-export class DlmError extends Error {
+// What the rooms' errors have in common. A subject that is undefined is no property.
+class SystemCallError extends Error {
   readonly code: string;
   readonly errno: number;
   readonly syscall: string;
-  declare readonly lockspace?: string;
-  declare readonly resource?: string;
-  declare readonly lkid?: number;
-  declare readonly path?: string;
-  declare readonly holders?: readonly number[];
 
-  constructor(details: DlmErrorDetails) {
-    const { errno, syscall, hint, ...subject } = details;
+  protected constructor(
+    { errno, syscall, hint, cause }: { errno: number; syscall: string; hint?: string | undefined; cause?: unknown },
+    about: string | undefined,
+    subject: object,
+  ) {
     const [code, text] = describe(errno);
-    const about = subject.resource ?? subject.path ?? subject.lockspace;
-    super(`${code}: ${text}, ${syscall}${about === undefined ? "" : ` '${about}'`}${hint ? ` (${hint})` : ""}`);
+    super(
+      `${code}: ${text}, ${syscall}${about === undefined ? "" : ` '${about}'`}${hint ? ` (${hint})` : ""}`,
+      cause === undefined ? undefined : { cause },
+    );
     this.code = code;
     this.errno = errno;
     this.syscall = syscall;
     for (const [name, value] of Object.entries(subject)) {
       if (value !== undefined) Object.defineProperty(this, name, { value, enumerable: true });
     }
+  }
+}
+
+/**
+ * The kernel refused. Shaped like Node's own system errors: `code` is the errno's name ("EDEADLK"), `errno` its
+ * negative number, `syscall` what was asked for.
+ */
+export class DlmError extends SystemCallError {
+  declare readonly lockspace?: string;
+  declare readonly resource?: string;
+  declare readonly lkid?: number;
+  declare readonly path?: string;
+  declare readonly holders?: readonly number[];
+
+  constructor({ lockspace, resource, lkid, path, holders, ...call }: DlmErrorDetails) {
+    super(call, resource ?? path ?? lockspace, { lockspace, resource, lkid, path, holders });
   }
 }
 
@@ -86,28 +99,13 @@ export interface DlmfsErrorDetails {
 }
 
 /** The kernel refused something on an ocfs2_dlmfs mount. Shaped like {@link DlmError} and Node's own system errors. */
-export class DlmfsError extends Error {
-  readonly code: string;
-  readonly errno: number;
-  readonly syscall: string;
+export class DlmfsError extends SystemCallError {
   declare readonly path?: string;
   declare readonly domain?: string;
   declare readonly lock?: string;
 
-  constructor(details: DlmfsErrorDetails) {
-    const { errno, syscall, hint, cause, ...subject } = details;
-    const [code, text] = describe(errno);
-    const about = subject.path ?? subject.lock ?? subject.domain;
-    super(
-      `${code}: ${text}, ${syscall}${about === undefined ? "" : ` '${about}'`}${hint ? ` (${hint})` : ""}`,
-      cause === undefined ? undefined : { cause },
-    );
-    this.code = code;
-    this.errno = errno;
-    this.syscall = syscall;
-    for (const [name, value] of Object.entries(subject)) {
-      if (value !== undefined) Object.defineProperty(this, name, { value, enumerable: true });
-    }
+  constructor({ path, domain, lock, ...call }: DlmfsErrorDetails) {
+    super(call, path ?? lock ?? domain, { path, domain, lock });
   }
 }
 
@@ -127,27 +125,12 @@ export interface ClogErrorDetails {
 }
 
 /** The kernel refused something of the cluster log. Shaped like {@link DlmError} and Node's own system errors. */
-export class ClogError extends Error {
-  readonly code: string;
-  readonly errno: number;
-  readonly syscall: string;
+export class ClogError extends SystemCallError {
   declare readonly path?: string;
   declare readonly uuid?: string;
 
-  constructor(details: ClogErrorDetails) {
-    const { errno, syscall, hint, cause, ...subject } = details;
-    const [code, text] = describe(errno);
-    const about = subject.path ?? subject.uuid;
-    super(
-      `${code}: ${text}, ${syscall}${about === undefined ? "" : ` '${about}'`}${hint ? ` (${hint})` : ""}`,
-      cause === undefined ? undefined : { cause },
-    );
-    this.code = code;
-    this.errno = errno;
-    this.syscall = syscall;
-    for (const [name, value] of Object.entries(subject)) {
-      if (value !== undefined) Object.defineProperty(this, name, { value, enumerable: true });
-    }
+  constructor({ path, uuid, ...call }: ClogErrorDetails) {
+    super(call, path ?? uuid, { path, uuid });
   }
 }
 
