@@ -36,12 +36,14 @@ uint32_t TypeOf(const Layout& layout, const uint8_t* body) {
   return Load<uint32_t>(body + layout.type) & DM_ULOG_REQUEST_MASK;  // the other bits are reserved
 }
 
-// The lengths alone do not tell the layouts apart: an older request for region 5 has 8 bytes of data, and read as a
-// newer one, it is a RESUME without any. But then its error is the older one's type, and a request's error is 0.
-bool Fits(const Layout& layout, const uint8_t* body, size_t length) {
+// The lengths and the type alone do not tell the layouts apart: an older request for region 5 has 8 bytes of data, and
+// read as a newer one, it is a RESUME without any. But then its error is the older one's type, and a request's error is
+// 0; and its number is not the connector header's.
+bool Fits(const Layout& layout, const uint8_t* body, size_t length, uint32_t seq) {
   if (length < layout.size || Load<uint32_t>(body + layout.data_size) != length - layout.size) return false;
   const uint32_t type = TypeOf(layout, body);
-  return Load<uint32_t>(body + layout.error) == 0 && type >= 1 && type <= kTypes;
+  return type >= 1 && type <= kTypes && Load<uint32_t>(body + layout.error) == 0 &&
+         Load<uint32_t>(body + layout.seq) == seq;
 }
 
 constexpr uint32_t kRegion = sizeof(uint64_t);
@@ -122,19 +124,17 @@ const char* Decode(const uint8_t* datagram, size_t size, Request* out) {
 
   const uint8_t* const body = datagram + kHeaders;
   Request request;
-  if (Fits(kUlogLayout, body, body_size)) {
+  request.seq = request.cn_seq = Load<uint32_t>(connector + offsetof(cn_msg, seq));
+  if (Fits(kUlogLayout, body, body_size, request.seq)) {
     request.flavour = Flavour::kUlog;
     request.luid = Load<uint64_t>(body + offsetof(dm_ulog_request, luid));
     request.version = Load<uint32_t>(body + offsetof(dm_ulog_request, version));
-  } else if (Fits(kClogLayout, body, body_size)) {
+  } else if (Fits(kClogLayout, body, body_size, request.seq)) {
     request.flavour = Flavour::kClog;
   } else {
     return "it is a request of neither layout";
   }
   const Layout& layout = request.flavour == Flavour::kUlog ? kUlogLayout : kClogLayout;
-  request.seq = Load<uint32_t>(body + layout.seq);
-  request.cn_seq = Load<uint32_t>(connector + offsetof(cn_msg, seq));
-  if (request.seq != request.cn_seq) return "its sequence numbers differ";
   const auto* const uuid = reinterpret_cast<const char*>(body + layout.uuid);
   const size_t uuid_size = strnlen(uuid, kUuidSize);
   if (uuid_size == 0) return "its uuid is empty";

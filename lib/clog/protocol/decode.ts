@@ -13,9 +13,8 @@ const REGION = 8;
 export function decodeRequest(datagram: Uint8Array): LogRequest {
   const { seq, ack, body } = openEnvelope(datagram);
   if (ack !== 0) throw new MalformedPacket("it is an acknowledgement");
-  const [flavour, name] = recognise(body);
+  const [flavour, name] = recognise(body, seq);
   const layout = LAYOUTS[flavour];
-  if (body.readUInt32LE(layout.seq) !== seq) throw new MalformedPacket("its sequence numbers differ");
   return {
     flavour,
     uuid: readUuid(body, layout),
@@ -30,14 +29,16 @@ function typeOf(body: Buffer, layout: Layout): RequestName | undefined {
   return REQUEST_NAMES[(body.readUInt32LE(layout.type) & 0xff) - 1]; // the other bits are reserved
 }
 
-// The lengths alone do not tell the layouts apart: an older request for region 5 has 8 bytes of data, and read as a newer
-// one, it is a RESUME without any. But then its error is the older one's type, and a request's error is 0.
-function recognise(body: Buffer): [Flavour, RequestName] {
+// The lengths and the type alone do not tell the layouts apart: an older request for region 5 has 8 bytes of data, and read
+// as a newer one, it is a RESUME without any. But then its error is the older one's type, and a request's error is 0; and
+// its number is not the connector header's.
+function recognise(body: Buffer, seq: number): [Flavour, RequestName] {
   for (const flavour of ["ulog", "clog"] as const) {
     const layout = LAYOUTS[flavour];
     if (body.length < layout.size || body.readUInt32LE(layout.dataSize) !== body.length - layout.size) continue;
     const name = typeOf(body, layout);
-    if (name !== undefined && body.readInt32LE(layout.error) === 0) return [flavour, name];
+    if (name === undefined || body.readInt32LE(layout.error) !== 0) continue;
+    if (body.readUInt32LE(layout.seq) === seq) return [flavour, name];
   }
   throw new MalformedPacket("it is a request of neither layout");
 }

@@ -3,7 +3,7 @@
 import os from "node:os";
 
 import { MalformedPacket, openEnvelope } from "./envelope";
-import { LAYOUTS, type Layout, wantsData } from "./layout";
+import { LAYOUTS, type Layout, NETLINK, wantsData } from "./layout";
 import { numbers, withRequest } from "./packet";
 import { type Answer, type LogRequest, REQUEST_NAMES, type RequestBody } from "./requests";
 
@@ -23,7 +23,9 @@ export interface ReadAnswer {
 
 /** A request as the kernel sends it, but for the padding behind it. */
 export function encodeRequest(request: LogRequest): Buffer {
-  return withRequest(request, 0, requestData(request.body));
+  const datagram = withRequest(request, 0, requestData(request.body));
+  datagram.writeUInt32LE(request.seq, NETLINK.seq); // of an answer's it takes no notice
+  return datagram;
 }
 
 function requestData(body: RequestBody): Buffer {

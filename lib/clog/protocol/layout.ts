@@ -4,7 +4,7 @@
 import type { Flavour, RequestName } from "./requests";
 
 /** struct nlmsghdr; NLMSG_DONE. */
-export const NETLINK = { size: 16, length: 0, type: 4, done: 3 } as const;
+export const NETLINK = { length: 0, type: 4, seq: 8, done: 3 } as const;
 
 /** struct cn_msg, from the datagram's beginning; CN_IDX_DM and CN_VAL_DM_USERSPACE_LOG. */
 export const CONNECTOR = { index: 16, value: 20, seq: 24, ack: 28, length: 32, dm: 7, log: 1 } as const;

@@ -7,7 +7,7 @@ import { encodeAck, encodeAnswer, encodeError } from "../../../lib/clog/protocol
 import { type Answer, type LogRequest, requestNumber } from "../../../lib/clog/protocol/requests";
 import type { NativeLogSocket, NativeLogTrouble, NativeRegions } from "../../../lib/native";
 
-import type { KernelError} from "./kernel-double";
+import type { KernelError } from "./kernel-double";
 import { type KernelDouble as Kernel, KernelDouble, type KernelOptions } from "./kernel-double";
 
 const { EAGAIN, EIO, EINVAL, ENOSPC, ESRCH, EWOULDBLOCK } = os.constants.errno;
