@@ -1,14 +1,5 @@
 export { ClogError } from "../errors";
 export * from "./log";
-export type {
-  DirtyLog,
-  LogArguments,
-  LogContext,
-  LogDescription,
-  LogFactory,
-  LogIdentity,
-  LogReport,
-} from "./log/dirty-log";
 export type { LogEvent, LogServerEvents, LogTrouble } from "./server/events";
 export { LogServer } from "./server/log-server";
 export type { LogServerOptions } from "./server/options";

@@ -164,7 +164,11 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
     this.#listeners?.end();
     const socket = this.#socket;
     this.#socket = undefined;
-    socket?.close();
+    if (socket) {
+      await new Promise<void>((closed) => {
+        socket.close(closed);
+      });
+    }
     await this.#lifecycle.detachAll();
     await this.#registry?.close();
     this.#say("close");

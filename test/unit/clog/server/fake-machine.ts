@@ -201,7 +201,10 @@ export class FakeMachine {
       detach: (uuid, luid) => this.socket.push(`detach ${uuid} ${luid}`),
       stats: () => this.stats,
       setRef: () => undefined,
-      close: () => this.socket.push("close"),
+      close: (closed) => {
+        this.socket.push("close");
+        if (closed) setImmediate(closed);
+      },
     };
   }
 }
