@@ -104,6 +104,6 @@ export abstract class RegionLog implements DirtyLog {
 
   // not awaited: it lasts as long as the mirror is suspended
   protected kick(): void {
-    if (this.running && this.resync.next() !== undefined) void kick(this.context.uuid, this.#find);
+    if (this.running && this.shared.nextUnsynced(0) < this.regionCount) void kick(this.context.uuid, this.#find);
   }
 }
