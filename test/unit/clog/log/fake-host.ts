@@ -30,6 +30,8 @@ export class FakeDisk {
   /** Operations that do not end by themselves. */
   readonly held = new Set<Operation>();
   readonly underWay: UnderWay[] = [];
+  /** Is told when an operation is given to the device, and when it has ended well. */
+  watch: ((operation: Operation, phase: "begin" | "end") => void) | undefined;
   opened = 0;
   openModes: string[] = [];
 
@@ -50,6 +52,7 @@ export class FakeDisk {
     if (!first) return;
     const failed = errno || (this.failing.has(first.operation) ? -EIO : 0);
     if (failed === 0) {
+      this.watch?.(first.operation, "end");
       if (first.operation === "write") first.data.copy(this.content, first.position);
       this.done.push(
         first.operation === "flush" ? "flush" : `${first.operation} ${first.position}+${first.data.length}`,
@@ -84,6 +87,7 @@ export class FakeDisk {
       }
       if (operation === "write" && position + data.length > this.content.length) throw new Error("beyond the end");
       this.underWay.push({ operation, position, data, end });
+      this.watch?.(operation, "begin");
       setImmediate(this.#run);
     };
     return {
