@@ -4,19 +4,18 @@ const PAGE = 4096;
 const BITS = 1024;
 const MAGIC = 0x4d695272;
 
-interface Region {
-  sync: boolean;
-  marked: boolean;
-  /** In sync and not marked, and the legs were flushed since. */
-  proven: boolean;
-  /** The log device may say "clean". */
-  onDisk: boolean;
-  /** Of the round of clears that is under way. */
-  candidate: boolean;
-}
+// what is known of a region
+const SYNC = 1;
+const MARKED = 2;
+/** In sync and not marked, and the legs were flushed since. */
+const PROVEN = 4;
+/** The log device may say "clean". */
+const ON_DISK = 8;
+/** Of the round of clears that is under way. */
+const CANDIDATE = 16;
 
 /** What files hold, by path. */
-export type RegionFiles = Map<string, Region[]>;
+export type RegionFiles = Map<string, Uint8Array>;
 
 /**
  * What csrc/clog/regions.h says, region by region and without any cleverness. A file's contents are kept in `files`, as a
@@ -27,7 +26,7 @@ export class RegionsModel implements NativeRegions {
   readonly pages: number;
   readonly restored: boolean;
   readonly #durable: boolean;
-  readonly #regions: Region[];
+  readonly #regions: Uint8Array;
   #pending: Set<number> = new Set();
   #clearing = false;
   #closed = false;
@@ -37,67 +36,54 @@ export class RegionsModel implements NativeRegions {
     this.#durable = durable;
     this.pages = durable ? Math.ceil((BITS + Math.ceil(count / 64) * 8) / PAGE) : 0;
     const kept = path === undefined ? undefined : files.get(path);
-    const fresh = (): Region => ({ sync: false, marked: false, proven: false, onDisk: false, candidate: false });
     this.restored = kept?.length === count;
-    this.#regions = kept?.length === count ? kept : Array.from({ length: count }, fresh);
+    this.#regions = kept?.length === count ? kept : new Uint8Array(count);
     if (path !== undefined) files.set(path, this.#regions);
     for (let page = 0; page < this.pages; page++) this.#recheck(page);
   }
 
   isClean(region: number): boolean {
-    const found = this.#at(region);
-    return found !== undefined && found.sync && !found.marked;
+    return (this.#at(region) & (SYNC | MARKED)) === SYNC;
   }
 
   inSync(region: number): boolean {
-    return this.#at(region)?.sync ?? false;
+    return (this.#at(region) & SYNC) !== 0;
   }
 
   mark(regions: readonly number[]): void {
     for (const region of regions) {
-      const found = this.#at(region);
-      if (!found) continue;
-      found.marked = true;
-      this.#disprove(region, found);
+      this.#put(region, MARKED, true);
+      this.#disprove(region);
     }
   }
 
   clear(regions: readonly number[]): void {
-    for (const region of regions) {
-      const found = this.#at(region);
-      if (found) found.marked = false;
-    }
+    for (const region of regions) this.#put(region, MARKED, false);
   }
 
   setSync(region: number, inSync: boolean): void {
-    const found = this.#at(region);
-    if (!found) return;
-    found.sync = inSync;
-    if (!inSync) this.#disprove(region, found);
+    this.#put(region, SYNC, inSync);
+    if (!inSync) this.#disprove(region);
   }
 
   counts(): { inSync: number; marked: number; clean: number } {
     this.#check();
-    const of = (which: "sync" | "marked" | "onDisk"): number => this.#regions.filter((region) => region[which]).length;
-    return { inSync: of("sync"), marked: of("marked"), clean: of("onDisk") };
+    const of = (flag: number): number => this.#regions.reduce((sum, region) => sum + (region & flag ? 1 : 0), 0);
+    return { inSync: of(SYNC), marked: of(MARKED), clean: of(ON_DISK) };
   }
 
   nextUnsynced(from: number): number {
     this.#check();
-    for (let region = from; region < this.count; region++) if (!this.#regions[region]!.sync) return region;
+    for (let region = from; region < this.count; region++) if (!this.inSync(region)) return region;
     return this.count;
   }
 
   load(bits: Uint8Array, valid: number, rest: boolean, also?: NativeRegions): void {
     this.#check();
-    const allowed = this.#regions.map((_, region) => !also || region >= also.count || also.isClean(region));
-    for (const [region, found] of this.#regions.entries()) {
+    for (let region = 0; region < this.count; region++) {
       const said = region < valid ? (((bits[region >> 3] ?? 0) >> (region % 8)) & 1) === 1 : rest;
-      found.sync = said && allowed[region]!;
-      found.marked = false;
-      found.candidate = false;
-      found.proven = this.#durable && found.sync;
-      found.onDisk = this.#durable;
+      const sync = said && (!also || region >= also.count || also.isClean(region));
+      this.#regions[region] = (sync ? SYNC : 0) | (this.#durable ? ON_DISK : 0) | (this.#durable && sync ? PROVEN : 0);
     }
     this.#clearing = false;
     this.#pending = new Set(Array.from({ length: this.pages }, (_, page) => page));
@@ -116,18 +102,18 @@ export class RegionsModel implements NativeRegions {
       content.writeUInt32LE(2, 4);
       content.writeBigUInt64LE(BigInt(this.count), 8);
     }
-    for (const [region, found] of this.#on(page)) {
+    for (const region of this.#on(page)) {
       const at = BITS + (region >> 3) - page * PAGE;
-      if (found.proven) content[at]! |= 1 << (region % 8);
+      if (this.#at(region) & PROVEN) content[at]! |= 1 << (region % 8);
     }
     target.set(content);
   }
 
   written(page: number, content: Uint8Array): void {
     this.#check();
-    for (const [region, found] of this.#on(page)) {
+    for (const region of this.#on(page)) {
       const at = BITS + (region >> 3) - page * PAGE;
-      if (((content[at]! >> (region % 8)) & 1) === 0) found.onDisk = false;
+      if (((content[at]! >> (region % 8)) & 1) === 0) this.#put(region, ON_DISK, false);
     }
     this.#recheck(page);
   }
@@ -135,8 +121,12 @@ export class RegionsModel implements NativeRegions {
   beginClears(): number {
     this.#check();
     if (!this.#durable) return 0;
-    for (const found of this.#regions) found.candidate = found.sync && !found.marked && !found.proven;
-    const found = this.#regions.filter(({ candidate }) => candidate).length;
+    let found = 0;
+    for (let region = 0; region < this.count; region++) {
+      const candidate = (this.#at(region) & (SYNC | MARKED | PROVEN)) === SYNC;
+      this.#put(region, CANDIDATE, candidate);
+      if (candidate) found++;
+    }
     this.#clearing = found > 0;
     return found;
   }
@@ -144,12 +134,10 @@ export class RegionsModel implements NativeRegions {
   commitClears(): number[] {
     this.#check();
     const changed = new Set<number>();
-    if (this.#clearing) {
-      for (const [region, found] of this.#regions.entries()) {
-        if (!found.candidate) continue;
-        found.proven = found.onDisk = true;
-        changed.add(pageOf(region));
-      }
+    for (let region = 0; this.#clearing && region < this.count; region++) {
+      if ((this.#at(region) & CANDIDATE) === 0) continue;
+      this.#put(region, PROVEN | ON_DISK, true);
+      changed.add(pageOf(region));
     }
     this.#clearing = false;
     return [...changed].sort((one, other) => one - other);
@@ -168,24 +156,30 @@ export class RegionsModel implements NativeRegions {
     if (this.#closed) throw new Error("the regions are closed");
   }
 
-  #at(region: number): Region | undefined {
+  #at(region: number): number {
     this.#check();
-    return this.#regions[region];
+    return this.#regions[region] ?? 0;
   }
 
-  *#on(page: number): Generator<[number, Region]> {
-    for (const [region, found] of this.#regions.entries()) if (pageOf(region) === page) yield [region, found];
+  #put(region: number, flags: number, on: boolean): void {
+    const now = this.#at(region);
+    if (region < this.count) this.#regions[region] = on ? now | flags : now & ~flags;
   }
 
-  #disprove(region: number, found: Region): void {
+  *#on(page: number): Generator<number> {
+    const first = page === 0 ? 0 : (page * PAGE - BITS) * 8;
+    for (let region = first; region < this.count && pageOf(region) === page; region++) yield region;
+  }
+
+  #disprove(region: number): void {
     if (!this.#durable) return;
-    found.proven = false;
-    found.candidate = false;
-    if (found.onDisk) this.#pending.add(pageOf(region));
+    this.#put(region, PROVEN | CANDIDATE, false);
+    if (this.#at(region) & ON_DISK) this.#pending.add(pageOf(region));
   }
 
   #recheck(page: number): void {
-    const wrong = [...this.#on(page)].some(([, found]) => found.onDisk && !found.proven);
+    let wrong = false;
+    for (const region of this.#on(page)) wrong ||= (this.#at(region) & (ON_DISK | PROVEN)) === ON_DISK;
     if (wrong) this.#pending.add(page);
     else this.#pending.delete(page);
   }
