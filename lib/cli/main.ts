@@ -4,14 +4,16 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 
+import { clogd } from "./clogd/clogd";
 import { dev } from "./dev/dev";
 import { EXIT_BROKEN_PIPE, INTERNAL, IO_ERROR, OK, USAGE } from "./exit-codes";
 import { lab } from "./lab/lab";
 
-const VERBS: Readonly<Record<string, (args: string[]) => Promise<number>>> = { dev, lab };
+const VERBS: Readonly<Record<string, (args: string[]) => Promise<number>>> = { clogd, dev, lab };
 
 const HELP = `usage: clusterlock VERB [ARG...]
 
+  clogd      serves the logs of device-mapper mirrors; see clusterlock clogd --help
   dev        a DLM on this machine alone, for development; see clusterlock dev --help
   lab        real clusters to develop and test against; see clusterlock lab --help
 
