@@ -312,7 +312,7 @@ export interface NativeAddon {
     onRequests: (requests: NativeLogPacket[]) => void,
     onTrouble: (trouble: NativeLogTrouble) => void,
   ): void;
-  /** `direct`: O_DIRECT; `writable`: O_RDWR with O_DSYNC, so that every write is durable when it has ended. */
+  /** `direct`: O_DIRECT. Of a writable one, every write is durable when it has ended. */
   openBlockDevice(
     path: string,
     writable: boolean,

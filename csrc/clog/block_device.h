@@ -23,8 +23,8 @@ Bytes AllocatePages(size_t size);
 
 struct BlockDeviceOptions {
   std::string path;
-  bool writable = false;  // with O_DSYNC: what was written is durable
-  bool direct = false;    // O_DIRECT
+  bool writable = false;
+  bool direct = false;  // O_DIRECT
 };
 
 struct BlockDeviceInfo {
@@ -59,6 +59,7 @@ class BlockDevice {
   // Operations happen one after the other, in the order of the calls. None of these waits.
   // Ends early at the end of the device.
   void Read(uint64_t position, size_t length, Done done);
+  // Durable when it has ended.
   void Write(uint64_t position, Bytes data, size_t size, Done done);
   void Flush(Done done);
   void Close(Done done);
