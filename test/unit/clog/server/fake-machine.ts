@@ -33,6 +33,8 @@ export class FakeMachine {
   /** Calls of openLogSocket. */
   opened = 0;
   listed = 0;
+  /** Called when the server answers, before the kernel has it. */
+  onReply: () => unknown = () => undefined;
   stats: NativeLogStats = {
     ...{ received: 0, fast: 0, slow: 0, replies: 0, dropped: 0, overruns: 0 },
     latency: Array.from({ length: 18 }, () => Array.from({ length: 32 }, () => 0)),
@@ -192,6 +194,7 @@ export class FakeMachine {
     return {
       receiveBuffer: 4 << 20,
       reply: (datagram) => {
+        this.onReply();
         const seq = Buffer.from(datagram).readUInt32LE(24);
         const { request, resolve } = this.#waiting.get(seq)!;
         resolve(decodeAnswer(datagram, request));
