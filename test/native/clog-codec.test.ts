@@ -54,9 +54,9 @@ describe("the receive thread's codec", function () {
     lines = readline.createInterface({ input: probe.stdout })[Symbol.asyncIterator]();
   });
   after(async () => {
+    rmSync(place, { recursive: true });
     probe.stdin.end();
     const [code] = (await once(probe, "exit")) as [number];
-    rmSync(place, { recursive: true });
     assert.equal(code, 0);
   });
 

@@ -88,6 +88,13 @@ export class KernelLog {
     return log;
   }
 
+  /** @internal KernelDouble.using() */
+  static existing(kernel: KernelDouble, table: KernelTable, regionSize: number): KernelLog {
+    const log = new KernelLog(kernel, table);
+    log.#setRegionSize(regionSize);
+    return log;
+  }
+
   #ulogConstructor(): string {
     const { type, args, length } = this.#table;
     return [length, type, ...args].join(" ");

@@ -123,7 +123,7 @@ export class SocketDouble implements NativeLogSocket {
   #answer(request: LogRequest): Buffer | undefined {
     const { body } = request;
     const regions = this.#attached.get(key(request.uuid, request.luid, request.flavour === "clog"));
-    if (!regions) return undefined;
+    if (!regions || !named(request).every((region) => region < regions.count)) return undefined;
     switch (body.name) {
       case "IN_SYNC":
         return encodeAnswer(request, { name: body.name, yes: regions.inSync(Number(body.region)) });
@@ -156,6 +156,12 @@ export class SocketDouble implements NativeLogSocket {
   #open(): void {
     if (this.#closed) throw new Error("the log socket is closed");
   }
+}
+
+// Regions that are not there are for JavaScript to tell somebody of.
+function named({ body }: LogRequest): readonly bigint[] {
+  if ("regions" in body) return body.regions;
+  return "region" in body ? [body.region] : [];
 }
 
 // CLOCK_MONOTONIC in milliseconds

@@ -282,6 +282,18 @@ describe("the double of the kernel's cluster log", () => {
     await assert.rejects(kernel.ctr(TABLE), (error: KernelError) => error.errno === -EINVAL);
   });
 
+  it("goes on with a log that the server has never heard of", async () => {
+    const [kernel, server] = await start({ times: { reconnect: 1 } });
+    const log = kernel.using(TABLE, 1024);
+    assert.deepEqual([log.regionCount, await log.inSync(3)], [64, 1]);
+    server.reply = only("FLUSH", (request) =>
+      kernel.asked().includes("RESUME") ? undefined : encodeError(request, -ESRCH),
+    );
+    log.mark(1);
+    assert.equal(await log.flush(), 0);
+    assert.deepEqual(kernel.asked(), ["IN_SYNC", "MARK_REGION", "FLUSH", "CTR", "RESUME", "FLUSH"]);
+  });
+
   it("fails with ENOSPC when a text is longer than its room", async () => {
     const [kernel] = await start();
     const log = await kernel.ctr(TABLE);
@@ -307,6 +319,7 @@ describe("the double of the kernel's cluster log", () => {
     const marked = new Set<number>();
     const pending: number[] = [];
     const regions = {
+      count: 10,
       inSync: (region: number) => region === 9,
       isClean: (region: number) => !marked.has(region),
       mark: (list: readonly number[]) => {
@@ -326,10 +339,11 @@ describe("the double of the kernel's cluster log", () => {
     log.mark(2);
     await log.flush();
     assert.deepEqual([kernel.exchanges.at(-1)!.by, [...marked]], ["server", [1, 2]]);
+    assert.deepEqual([await log.inSync(11), kernel.exchanges.at(-1)!.by], [1, "server"]);
     server.socket.detach(log.uuid, log.luid);
     assert.equal(await log.inSync(3), 1);
     assert.equal(kernel.exchanges.at(-1)!.by, "server");
-    assert.deepEqual([server.socket.stats().fast, server.socket.stats().slow], [4, 4]);
+    assert.deepEqual([server.socket.stats().fast, server.socket.stats().slow], [4, 5]);
   });
 
   describe("refuses", () => {

@@ -124,6 +124,11 @@ export class KernelDouble {
     return KernelLog.construct(this, table);
   }
 
+  /** A log that the kernel has been using since before there was this server: no CTR is asked. @param regionSize sectors */
+  using(table: KernelTable, regionSize: number): KernelLog {
+    return KernelLog.existing(this, table, regionSize);
+  }
+
   /** lc, a kernel address. */
   nextLuid(): bigint {
     return (this.#luid += 0x400n);
