@@ -1,11 +1,8 @@
-// What a table's words say of a log, in both orders.
+// What a table's words say of the regions of a log.
 
 import { constants } from "node:os";
 
 import { ClogError } from "../../errors";
-import type { Flavour } from "../protocol/requests";
-
-import type { LogArguments } from "./dirty-log";
 
 /**
  * What is in sync at the first resume of a table. `default`: what the log calls clean. `sync`: nothing. `nosync`: that,
@@ -21,8 +18,6 @@ export interface RegionArguments {
 }
 
 const MAX_UINT32 = 2 ** 32 - 1;
-const CORE = "clustered-core";
-const DISK = "clustered-disk";
 
 /** Fails the table's load with EINVAL. */
 export function invalidTable(hint: string, path?: string): ClogError {
@@ -33,31 +28,6 @@ function wholeNumber(word: string | undefined): number | undefined {
   if (word === undefined || !/^\d+$/.test(word)) return undefined;
   const value = Number(word);
   return Number.isSafeInteger(value) ? value : undefined;
-}
-
-function lengthOf(word: string | undefined): number {
-  const length = wholeNumber(word);
-  if (!length) throw invalidTable(`"${word ?? ""}" is no length of a mirror in sectors`);
-  return length;
-}
-
-/**
- * The words of a `CTR` as they came. `ulog`: "LENGTH TYPE ARGS..." (dm-log-userspace-base.c: build_constructor_string).
- * `clog`: "[DISK] REGION_SIZE UUID [[no]sync] LENGTH", where the type is told by the disk, which is no number. Throws a
- * {@link ClogError} (EINVAL).
- */
-export function parseConstructor(flavour: Flavour, words: readonly string[]): LogArguments {
-  if (flavour === "ulog") {
-    const [length, type, ...args] = words;
-    if (!type) throw invalidTable("the table names no type of log");
-    return { type, args, length: lengthOf(length) };
-  }
-  const args = words.slice(0, -1);
-  const length = lengthOf(words.at(-1));
-  const disk = wholeNumber(args[0]) === undefined ? args.splice(0, 1) : [];
-  const [size, uuid, ...sync] = args;
-  if (size === undefined || uuid === undefined) throw invalidTable("expected [DISK] REGION_SIZE UUID [[no]sync]");
-  return { type: disk.length > 0 ? DISK : CORE, args: [...disk, size, ...sync], length };
 }
 
 /**

@@ -53,6 +53,10 @@ export class CoreLog extends RegionLog {
     this.running = false;
   }
 
+  setRegionSync(region: number, inSync: boolean): void {
+    this.settle(region, inSync);
+  }
+
   flush(): void {}
 
   status(): string {

@@ -137,8 +137,8 @@ export class DiskLog extends RegionLog {
   }
 
   /** A failed region is dirty on the log device when it has ended. */
-  override async setRegionSync(region: number, inSync: boolean): Promise<void> {
-    void super.setRegionSync(region, inSync);
+  async setRegionSync(region: number, inSync: boolean): Promise<void> {
+    this.settle(region, inSync);
     if (!inSync && this.running) await this.#writer.flush();
   }
 

@@ -1,4 +1,4 @@
-export { type RegionArguments, type SyncWord, parseConstructor, parseRegions } from "./arguments";
+export { type RegionArguments, type SyncWord, parseRegions } from "./arguments";
 export { CoreLog, coreLog } from "./core-log";
 export type {
   DirtyLog,

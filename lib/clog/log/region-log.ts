@@ -38,6 +38,7 @@ export abstract class RegionLog implements DirtyLog {
   abstract close(): void | Promise<void>;
   /** The server ends, and the mirror goes on: lets go of devices, and changes nothing. */
   abstract detach(): void | Promise<void>;
+  abstract setRegionSync(region: number, inSync: boolean): void | Promise<void>;
   abstract flush(): void | Promise<void>;
   abstract status(): string;
   abstract describe(): LogDescription;
@@ -65,7 +66,8 @@ export abstract class RegionLog implements DirtyLog {
     return this.running ? this.resync.next() : undefined;
   }
 
-  setRegionSync(region: number, inSync: boolean): void | Promise<void> {
+  /** What memory has of setRegionSync(). */
+  protected settle(region: number, inSync: boolean): void {
     const news = this.shared.inSync(region) !== inSync;
     this.shared.setSync(region, inSync);
     if (this.resync.settle(region, inSync)) this.context.report({ kind: "region-failed", region });

@@ -1,46 +1,10 @@
 import assert from "node:assert/strict";
 
-import { parseConstructor, parseRegions } from "../../../../lib/clog/log/arguments";
+import { parseRegions } from "../../../../lib/clog/log/arguments";
 
 const invalid = { name: "Error", code: "EINVAL" };
 
 describe("a log's words", () => {
-  it("come with the length and the type first from the mainline kernel", () => {
-    assert.deepEqual(parseConstructor("ulog", ["8192", "clustered-disk", "/dev/ram2", "1024", "nosync"]), {
-      type: "clustered-disk",
-      args: ["/dev/ram2", "1024", "nosync"],
-      length: 8192,
-    });
-  });
-
-  it("come with the length last from the kernel that the patch was for, and without the uuid go on", () => {
-    const core = (words: string): unknown => parseConstructor("clog", words.split(" "));
-    assert.deepEqual(core("1024 LVM-a 8192"), { type: "clustered-core", args: ["1024"], length: 8192 });
-    assert.deepEqual(core("1024 LVM-a nosync 8192"), {
-      type: "clustered-core",
-      args: ["1024", "nosync"],
-      length: 8192,
-    });
-    const disk = { type: "clustered-disk", length: 8192 };
-    assert.deepEqual(core("/dev/x 1024 LVM-a 8192"), { ...disk, args: ["/dev/x", "1024"] });
-    assert.deepEqual(core("253:3 1024 LVM-a sync 8192"), { ...disk, args: ["253:3", "1024", "sync"] });
-  });
-
-  it("are refused without a type, a length or a uuid", () => {
-    for (const words of [
-      [],
-      ["8192"],
-      ["0", "clustered-core", "1024"],
-      ["9007199254740993", "x"],
-      ["x", "clustered-core"],
-    ]) {
-      assert.throws(() => parseConstructor("ulog", words), invalid, words.join(" "));
-    }
-    for (const words of [[], ["8192"], ["1024", "8192"], ["/dev/x", "1024", "8192"]]) {
-      assert.throws(() => parseConstructor("clog", words), invalid, words.join(" "));
-    }
-  });
-
   it("name a region size, which counts the regions, the last of which may be short", () => {
     assert.deepEqual(parseRegions(["1024"], 8193), { regionSize: 1024, regionCount: 9, sync: "default" });
     assert.deepEqual(parseRegions(["2", "sync"], 2), { regionSize: 2, regionCount: 1, sync: "sync" });

@@ -26,9 +26,9 @@ export class FakeDisk {
   content: Buffer;
   /** Every operation that ended, as "write 4096+512". */
   readonly done: string[] = [];
-  readonly failing = new Set<Operation>();
+  readonly failing: Set<Operation> = new Set();
   /** Operations that do not end by themselves. */
-  readonly held = new Set<Operation>();
+  readonly held: Set<Operation> = new Set();
   readonly underWay: UnderWay[] = [];
   /** Is told when an operation is given to the device, and when it has ended well. */
   watch: ((operation: Operation, phase: "begin" | "end") => void) | undefined;
@@ -114,7 +114,7 @@ export class FakeDisk {
 
 /** A machine with disks and device-mapper devices, as the addon and find-device.ts show it. */
 export class FakeHost {
-  readonly disks = new Map<string, FakeDisk>();
+  readonly disks: Map<string, FakeDisk> = new Map();
   readonly files: RegionFiles = new Map();
   readonly reports: LogReport[] = [];
   mirrors: NativeDmDevice[] = [];
