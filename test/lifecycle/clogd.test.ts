@@ -107,7 +107,7 @@ describe("the daemon clogd", function () {
     assert.deepEqual(readdirSync(directory), []);
     assert.match(
       await said,
-      /Z serving, 1 mirror, 0 in sync, 1 recovering \(50 %\)\n\S+ SIGTERM: stopping; 1 logs stay/,
+      /Z serving, 1 mirror, 0 in sync, 1 recovering \(50 %\)\n\S+ SIGTERM: stopping; logs that stay: 1\. /,
     );
   });
 

@@ -205,7 +205,7 @@ class Daemon {
       this.#stopping = true;
       this.#manager.stopping();
       const left = this.#server?.logs().length ?? 0;
-      const stay = left === 0 ? "" : `; ${left} logs stay, and writes to their mirrors wait for the next daemon`;
+      const stay = left === 0 ? "" : `; logs that stay: ${left}. Writes to their mirrors wait for the next daemon`;
       this.#say("stop", { priority: "notice", text: `${signal}: stopping${stay}` });
       // while it still starts, start() looks
       if (this.#server !== undefined) void this.#finish();

@@ -5,6 +5,7 @@
 // one that is mounted. Not through overlayfs, network file systems, and block devices of other machines.
 
 import { fstatSync, readdirSync, readFileSync, type Stats, statSync } from "node:fs";
+import { constants as os } from "node:os";
 import path from "node:path";
 
 import { ClogError } from "../../errors";
@@ -29,6 +30,8 @@ export interface Roots {
   readonly sys: string;
   readonly proc: string;
 }
+
+const ABSENT: ReadonlySet<number> = new Set([-os.errno.ENOENT, -os.errno.ENODEV, -os.errno.ENXIO]);
 
 const ROOTS: Roots = { sys: "/sys", proc: "/proc" };
 
@@ -87,7 +90,9 @@ export function mirrorsOf(devices: readonly NativeDmDevice[]): Map<string, strin
 export async function listMirrors(): Promise<Map<string, string>> {
   const devices = await new Promise<NativeDmDevice[]>((resolve, reject) => {
     native().listDmDevices((failure, found) => {
-      if (failure !== undefined) reject(new ClogError({ ...failure, path: "/dev/mapper/control" }));
+      // without device-mapper there are none; it is loaded for the first of them
+      if (failure !== undefined && ABSENT.has(failure.errno)) resolve([]);
+      else if (failure !== undefined) reject(new ClogError({ ...failure, path: "/dev/mapper/control" }));
       else resolve(found ?? []);
     });
   });

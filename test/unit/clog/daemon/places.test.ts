@@ -1,10 +1,19 @@
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, openSync, closeSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import path from "node:path";
 
-import { dangers, mirrorsOf, placeOf, placeOfStream, type Roots, swapPlaces } from "../../../../lib/clog/daemon/places";
-import type { NativeDmDevice } from "../../../../lib/native";
+import {
+  dangers,
+  listMirrors,
+  mirrorsOf,
+  placeOf,
+  placeOfStream,
+  type Roots,
+  swapPlaces,
+} from "../../../../lib/clog/daemon/places";
+import { type NativeDmDevice, useAddon } from "../../../../lib/native";
+import { NO_ADDON } from "../../support/no-addon";
 
 const MIRROR: NativeDmDevice = {
   name: "vg-mirror",
@@ -67,6 +76,19 @@ describe("where the daemon must not be", () => {
     );
     assert.deepEqual(at("253:3"), ["vg-mirror"]);
     assert.deepEqual(at("253:5"), []);
+  });
+
+  it("is nowhere on a machine without device-mapper, and not to be told where that refuses", async () => {
+    let errno = -constants.errno.ENODEV;
+    useAddon({
+      ...NO_ADDON,
+      listDmDevices: (callback) => {
+        callback({ errno, syscall: "open" }, undefined);
+      },
+    });
+    assert.equal((await listMirrors()).size, 0);
+    errno = -constants.errno.EACCES;
+    await assert.rejects(listMirrors(), { code: "EACCES", path: "/dev/mapper/control" });
   });
 
   it("is what stands on one: other dm devices, md, and partitions", () => {
