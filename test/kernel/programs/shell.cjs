@@ -18,6 +18,12 @@ const node = {
   get dlmfs() {
     return require("../../../dist/dlmfs");
   },
+  get clog() {
+    return require("../../../dist/clog");
+  },
+  get native() {
+    return require("../../../dist/native").native();
+  },
   fs,
   childProcess: require("node:child_process"),
   workerThreads: require("node:worker_threads"),

@@ -4,9 +4,11 @@ import path from "node:path";
 import readline from "node:readline";
 import type * as workerThreads from "node:worker_threads";
 
+import type * as clog from "../../../lib/clog";
 import type * as dlm from "../../../lib/dlm";
 import type * as dlmfs from "../../../lib/dlmfs";
 import type { Cluster, NodeProcess } from "../../../lib/lab";
+import type { NativeAddon } from "../../../lib/native";
 
 type Dlm = typeof dlm;
 
@@ -19,6 +21,9 @@ export interface NodeContext extends Pick<
   DlmError: Dlm["DlmError"];
   Domain: typeof dlmfs.Domain;
   dlmfs: typeof dlmfs;
+  clog: typeof clog;
+  /** The addon itself. */
+  native: NativeAddon;
   fs: typeof fs;
   childProcess: typeof childProcess;
   workerThreads: typeof workerThreads;
