@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 
-import type { DirtyLog, LogContext, LogServer, LogServerOptions, LogServerStatistics, LogStatus } from "../../../lib/clog";
+import type {
+  DirtyLog,
+  LogContext,
+  LogServer,
+  LogServerOptions,
+  LogServerStatistics,
+  LogStatus,
+} from "../../../lib/clog";
 import { type NodeContext, Shell } from "../support/shell";
 
 import type { Bench } from "./bench";
