@@ -147,11 +147,11 @@ export class Bench implements AsyncDisposable {
     );
   }
 
-  /** A device of dm-linear, dm-flakey and so on; loaded anew when it is there. */
-  async device(name: string, line: string): Promise<string> {
+  /** A device of dm-linear, dm-flakey and so on, of one line or more; its table is replaced when it is there. */
+  async device(name: string, lines: string): Promise<string> {
     await this.sh(`if dmsetup info ${name} >/dev/null 2>&1; then
-      dmsetup load ${name} --table "${line}"; dmsetup suspend --noflush --nolockfs ${name}; dmsetup resume ${name}
-      else dmsetup create ${name} --table "${line}"; fi`);
+      echo "${lines}" | dmsetup load ${name}; dmsetup suspend --noflush --nolockfs ${name}; dmsetup resume ${name}
+      else echo "${lines}" | dmsetup create ${name}; fi`);
     return `/dev/mapper/${name}`;
   }
 

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import type {
   DirtyLog,
   LogContext,
+  LogFactory,
   LogServer,
   LogServerOptions,
   LogServerStatistics,
@@ -36,7 +37,7 @@ export interface ServerNode extends NodeContext {
   server: LogServer;
   told: Told[];
   /** Factories beside or instead of the server's own. */
-  logs: NonNullable<LogServerOptions["logs"]>;
+  logs: Record<string, LogFactory>;
   /** Makes a {@link BentLog}; all are in `bent`. */
   bend(context: LogContext, bend?: Partial<BentLog>): BentLog;
   bent: BentLog[];
@@ -150,8 +151,11 @@ function helpers(context: NodeContext): void {
 
 async function listen(context: NodeContext, options: Omit<LogServerOptions, "logs">): Promise<void> {
   const node = context as ServerNode;
-  const { clustered } = { clustered: Object.keys(node.logs).length > 0 };
-  node.server = await node.clog.LogServer.listen({ ...options, ...(clustered && { logs: node.logs }) });
+
+  node.server = await node.clog.LogServer.listen({
+    ...options,
+    ...(Object.keys(node.logs).length > 0 && { logs: node.logs }),
+  });
   const plain = (value: unknown): unknown =>
     JSON.parse(
       JSON.stringify(value, (_, part: unknown) =>
