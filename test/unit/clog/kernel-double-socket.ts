@@ -72,9 +72,10 @@ export class SocketDouble implements NativeLogSocket {
     this.ref = on;
   }
 
-  close(): void {
+  close(closed?: () => void): void {
     this.#closed = true;
     this.#kernel.forget(this);
+    if (closed) setImmediate(closed);
   }
 
   /** A datagram of the kernel has come. */
