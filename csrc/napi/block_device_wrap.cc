@@ -38,7 +38,7 @@ uint64_t WholeNumber(const Napi::Value& value, const char* name, double most) {
 }
 
 // Without a copy: the bytes are freed with the buffer.
-Napi::Value ToBuffer(Napi::Env env, BlockResult result) {
+napi_value ToBuffer(Napi::Env env, BlockResult result) {
   if (result.size == 0) return Napi::Buffer<uint8_t>::New(env, 0);
   const auto free = [](Napi::BasicEnv, uint8_t* bytes) { clog::FreeBytes()(bytes); };
   uint8_t* bytes = result.data.release();
@@ -129,7 +129,8 @@ void BlockDeviceWrap::Read(const Napi::CallbackInfo& info) {
   const auto length = static_cast<size_t>(WholeNumber(info[1], "length", kLengthMax));
   const auto arguments = [](Napi::Env env, ClogSystem::Done done) -> std::vector<napi_value> {
     const int error = done.block.error;
-    return {Napi::Number::New(env, error), error == 0 ? ToBuffer(env, std::move(done.block)) : env.Undefined()};
+    return {Napi::Number::New(env, error),
+            error == 0 ? ToBuffer(env, std::move(done.block)) : static_cast<napi_value>(env.Undefined())};
   };
   BlockDevice::Done done = Begin(info, 2, arguments);
   device_->Read(position, length, std::move(done));
