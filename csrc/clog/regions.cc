@@ -85,6 +85,8 @@ void Regions::Map(const std::string& path) {
   memory_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, flags, fd.get(), 0);
   if (memory_ == MAP_FAILED) Fail("mmap", errno);
   bits_ = reinterpret_cast<uint64_t*>(static_cast<uint8_t*>(memory_) + kFileHeaderSize);
+  // every write to the mirror needs them; without the right to lock them they may be swapped out
+  static_cast<void>(mlock(memory_, size_));
   // the header last: without it, a file that was not finished is made anew
   if (!restored_) std::memcpy(memory_, &header, sizeof header);
 }

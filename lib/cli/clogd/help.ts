@@ -9,7 +9,8 @@ not there, who writes to such a mirror waits; when it is there again, everything
   --directory DIR    where a daemon after this one finds what it has to know; in a file system that a reboot
                      empties (default /run/clusterlock/clogd)
   --pidfile FILE     a pidfile that it holds locked, as LVM looks for at /run/cmirrord.pid
-  --lock-memory      no page of it is ever swapped out or dropped (mlockall)
+  --lock-memory      its program and libraries stay in memory (mlock); keep V8's heap there by
+                     MemorySwapMax=0, for V8 cannot have it locked
   --io-flusher       its memory is got without writing anything back, for that could be to a mirror that
                      waits for it (PR_SET_IO_FLUSHER, Linux 5.6)
   --oom-score-adj N  -1000 to 1000; -1000: never killed for want of memory

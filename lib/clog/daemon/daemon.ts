@@ -145,7 +145,8 @@ class Daemon {
       // a successor could not be read while the mirror waits for it
       placeOf(`Node (${process.execPath})`, process.execPath),
       placeOf(`this program (${__dirname})`, __dirname),
-      ...(this.#options.lockMemory === true ? [] : swapPlaces()),
+      // also with locked memory: V8's own cannot be
+      ...swapPlaces(),
     ].filter((place) => place !== undefined);
     await this.#check();
     if (this.#dangers.length === 0) return;

@@ -1,4 +1,4 @@
-// What keeps the daemon from needing the mirror that it serves: memory that is not paged out, allocations that write nothing
+// What keeps the daemon from needing the mirror that it serves: a program that is not paged out, allocations that write nothing
 // back to a disk (the disk may be the mirror, whose writes wait for this process), and no end by the OOM killer.
 
 import { closeSync, openSync, writeSync } from "node:fs";
@@ -7,7 +7,7 @@ import { ClogError } from "../../errors";
 import { native } from "../../native";
 
 export interface ProtectionOptions {
-  /** mlockall(2). */
+  /** mlock(2) of the programs and libraries, and of the C library's heap; V8 ends the process when its own is locked. */
   readonly lockMemory?: boolean | undefined;
   /** prctl(PR_SET_IO_FLUSHER) for every thread, Linux 5.6. */
   readonly ioFlusher?: boolean | undefined;
@@ -35,12 +35,12 @@ export function becomeIoFlusher(env: NodeJS.ProcessEnv): void {
   check(native().execute(process.execPath, [node, ...process.execArgv, script, ...args], variables), "execve");
 }
 
-/** Of the whole process, so it can be done at any time: what is allocated later is locked, too. */
+/** To be called when all that is to be locked has been loaded. */
 export function protect(options: ProtectionOptions): void {
   // first: a process that has all its memory locked is a big one
   if (options.oomScoreAdj !== undefined) setOomScoreAdj(options.oomScoreAdj);
   if (options.lockMemory === true) {
-    check(native().lockMemory(), "mlockall", "it needs CAP_IPC_LOCK, or a high limit: LimitMEMLOCK=infinity");
+    check(native().lockMemory(), "mlock", "it needs CAP_IPC_LOCK, or a high limit: LimitMEMLOCK=infinity");
   }
 }
 
