@@ -9,7 +9,7 @@ import { constants as os } from "node:os";
 import path from "node:path";
 
 import { ClogError } from "../../errors";
-import { native, type NativeDmDevice } from "../../native";
+import { native, type NativeDmDevice, type NativeSystemFailure } from "../../native";
 
 /** Something that the daemon would read or write, with the device it is on. */
 export interface Place {
@@ -92,11 +92,17 @@ export async function listMirrors(): Promise<Map<string, string>> {
     native().listDmDevices((failure, found) => {
       // without device-mapper there are none; it is loaded for the first of them
       if (failure !== undefined && ABSENT.has(failure.errno)) resolve([]);
-      else if (failure !== undefined) reject(new ClogError({ ...failure, path: "/dev/mapper/control" }));
+      else if (failure !== undefined) reject(refused(failure));
       else resolve(found ?? []);
     });
   });
   return mirrorsOf(devices);
+}
+
+function refused({ errno, syscall }: NativeSystemFailure): ClogError {
+  const denied = errno === -os.errno.EACCES || errno === -os.errno.EPERM;
+  const hint = denied ? "it needs CAP_SYS_ADMIN; run it as root" : undefined;
+  return new ClogError({ errno, syscall, path: "/dev/mapper/control", hint });
 }
 
 function place(what: string, dev: number, roots: Roots): Place | undefined {
