@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 
-import { ClogError } from "../../errors";
+import { ClogError, invalidValue } from "../../errors";
 import type { NativeRegions } from "../../native";
 
 import { type RegionArguments, invalidTable, parseRegions } from "./arguments";
@@ -16,16 +16,15 @@ import { within } from "./within";
 
 const NOTHING = new Uint8Array(0);
 const CLEAR_DELAY = 5000;
+const MAX_DELAY = 2 ** 31 - 1;
 // less than the 15 s after which the kernel asks again
 const LOOK_UP_LIMIT = 5000;
 const LAST_ROUND_LIMIT = 5000;
 
 export interface DiskLogOptions {
   /** Milliseconds between two rounds of clears, each of which costs a flush of the legs and a write for each page. A
-   * region stays dirty on the log device for so long after its last write. Default 5000. */
+   * region stays dirty on the log device for so long after its last write. 1 to 2147483647; default 5000. */
   clearDelay?: number | undefined;
-  /** @internal Milliseconds. */
-  lastRoundLimit?: number | undefined;
   /** @internal */
   findDevice?: typeof findDevice | undefined;
 }
@@ -49,7 +48,6 @@ interface Parts {
 export class DiskLog extends RegionLog {
   readonly #device: LogDevice;
   readonly #words: RegionArguments;
-  readonly #options: DiskLogOptions;
   readonly #find: typeof findDevice;
   readonly #writer: PageWriter;
   readonly #rounds: ClearRounds;
@@ -62,7 +60,6 @@ export class DiskLog extends RegionLog {
     const report = context.report.bind(context);
     this.#device = device;
     this.#words = words;
-    this.#options = options;
     this.#writer = new PageWriter(regions, device, report);
     this.#rounds = new ClearRounds(regions, this.#writer, options.clearDelay ?? CLEAR_DELAY, (error) => {
       report({ kind: "leg-flush-failed", device: (error as Partial<ClogError>).path ?? context.uuid, error });
@@ -70,10 +67,14 @@ export class DiskLog extends RegionLog {
   }
 
   /**
+   * Throws a RangeError (ERR_INVALID_ARG_VALUE) for options that cannot be.
    * Throws a {@link ClogError}: EINVAL for words that are no such log's, or when the device has no room for the log; what
    * finding or opening it failed with. Of a mirror that runs already, a failing device is reported instead.
    */
   static async create(context: LogContext, options: DiskLogOptions = {}): Promise<DiskLog> {
+    const { clearDelay = CLEAR_DELAY } = options;
+    // a longer timer, or one of no time, would run all the time
+    if (!(clearDelay >= 1 && clearDelay <= MAX_DELAY)) throw invalidValue("clearDelay", `must be 1 to ${MAX_DELAY} ms`);
     const [name, ...rest] = context.args;
     if (name === undefined) throw invalidTable("expected DEVICE REGION_SIZE [sync|nosync]");
     const words = parseRegions(rest, context.length);
@@ -114,7 +115,7 @@ export class DiskLog extends RegionLog {
   /** Says "clean" of what may be called so, within 5 s. From then on, the device is left alone. */
   async postsuspend(): Promise<void> {
     if (!this.running) return;
-    await this.#rounds.finish(this.#options.lastRoundLimit ?? LAST_ROUND_LIMIT);
+    await this.#rounds.finish(LAST_ROUND_LIMIT);
     // what could not be written before may be now; its failure is reported
     await this.#writer.flush().catch(() => undefined);
     this.running = false;

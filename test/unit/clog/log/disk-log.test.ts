@@ -4,6 +4,8 @@ import { mock } from "node:test";
 import type { LogContext } from "../../../../lib/clog/log/dirty-log";
 import { DiskLog } from "../../../../lib/clog/log/disk-log";
 
+import { valueError } from "../../dlmfs/support";
+
 import { type FakeDisk, FakeHost, cleanOnDisk, kernelLog, turns } from "./fake-host";
 
 // regions of 1024 sectors
@@ -108,6 +110,14 @@ describe("a disk log", () => {
         code: "ENODEV",
         message: /1:2 by now, and was 7:7/,
       });
+      assert.equal(disk.opened, 0);
+    });
+
+    it("is refused with a delay of clears that no timer can have", async () => {
+      for (const clearDelay of [0, -1, NaN, 2 ** 31]) {
+        const made = DiskLog.create(host.context("clustered-disk", `${LOG} 1024`, LENGTH), { clearDelay });
+        await assert.rejects(made, valueError(/"clearDelay" argument must be 1 to 2147483647 ms/));
+      }
       assert.equal(disk.opened, 0);
     });
 
