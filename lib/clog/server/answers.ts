@@ -184,12 +184,18 @@ export class Answers {
     throw new TypeError("status() has to return a string");
   }
 
-  // Writes that wait for another node's recovery would keep a suspend from ending.
+  // Writes that wait for another node's recovery would keep a suspend from ending. An error makes them wait, too.
   #remoteRecovering(instance: LogInstance, log: DirtyLog, number: bigint): Outcome {
     const name = "IS_REMOTE_RECOVERING";
     const region = this.#region(instance, name, number);
     if (region === undefined) return new Refusal(EINVAL);
-    const { recovering, firstUnsynced } = log.remoteRecovering(region);
+    let answer = { recovering: true, firstUnsynced: 0 };
+    try {
+      answer = log.remoteRecovering(region);
+    } catch (thrown) {
+      this.#failed(instance, name, thrown);
+    }
+    const { recovering, firstUnsynced } = answer;
     const known = isIndex(firstUnsynced, instance.regionCount);
     if (!known) {
       const reason = `${String(firstUnsynced)} is no region to begin at, of ${instance.regionCount}`;

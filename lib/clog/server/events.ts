@@ -33,7 +33,7 @@ export type LogTrouble =
   | (LogIdentity & { kind: "construction-failed"; error: Error })
   /** What the server's predecessor has left of a log is of no use; the log is rebuilt when the kernel asks for it. */
   | { kind: "damaged"; path: string; reason: string }
-  /** What the successor would have to know could not be kept. */
+  /** What the successor would have to know could not be written, or removed. */
   | (LogIdentity & { kind: "not-kept"; error: Error })
   /** The mirror runs, and its RESUME never came: nobody was there when it was sent. The log is resumed all the same. */
   | (LogIdentity & { kind: "missed-resume"; request: RequestName })

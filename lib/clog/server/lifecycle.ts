@@ -221,7 +221,7 @@ export class Lifecycle {
       if (this.#instances.get(key) === instance) this.#instances.delete(key);
       instance.gone = true;
       const { uuid, luid } = instance;
-      if (origin === "new") void this.#registry?.remove(instance);
+      if (origin === "new") void this.#forget(instance);
       if (!instance.regionsLost)
         this.#told.trouble({ kind: "construction-failed", uuid, luid, error: asError(thrown) });
     });
@@ -262,7 +262,9 @@ export class Lifecycle {
       checkGeometry(uuid, parameters.length, log);
       instance.regionSize = log.regionSize;
       instance.regionCount = log.regionCount;
-      await this.#registry?.keep(instance);
+      // a new table can still be refused
+      if (origin === "new") await this.#registry?.keep(instance);
+      if (origin === "rebuilt") await this.#keep(instance);
     } catch (error) {
       await this.#discard(instance);
       throw error;
@@ -308,12 +310,13 @@ export class Lifecycle {
   // ---- going on
 
   /**
-   * RESUME. The one that follows a CTR of a kernel that had lost its server says nothing about the mirror, which may be
-   * suspended, or be another table's. What it asks for is done when I/O comes.
+   * RESUME. The one that follows a CTR of a kernel that had lost its server says nothing about the mirror: it may be
+   * between PRESUSPEND and POSTSUSPEND, with regions marked, or this may be a table that is not in use yet.
    */
   async resume(instance: LogInstance): Promise<void> {
     const { reconnectedAt } = instance;
-    if (reconnectedAt !== undefined && monotonic() - reconnectedAt < RECONNECT_MS) return;
+    const reconnecting = reconnectedAt !== undefined && monotonic() - reconnectedAt < RECONNECT_MS;
+    if (reconnecting && this.active(instance.uuid)) return;
     await this.#takeOver(instance);
     void this.#reap(instance);
   }
@@ -411,13 +414,13 @@ export class Lifecycle {
     if (instance) {
       await this.#remove(instance);
       void this.#reap(instance);
-    } else if (this.#unrestored.delete(keyOf(identity))) await this.#registry?.remove(identity);
+    } else if (this.#unrestored.delete(keyOf(identity))) await this.#forget(identity);
   }
 
   async #remove(instance: LogInstance): Promise<void> {
     this.#instances.delete(keyOf(instance));
     await settledWithin(PATIENCE_MS, [this.#leave(instance)]);
-    if (!this.get(instance)) await this.#registry?.remove(instance);
+    if (!this.get(instance)) await this.#forget(instance);
     this.#tellStep(instance, "removed");
   }
 
@@ -454,11 +457,23 @@ export class Lifecycle {
 
   async #become(instance: LogInstance, state: InstanceState): Promise<void> {
     instance.become(state);
-    if (instance.gone) return;
-    const { uuid, luid } = instance;
-    await this.#registry?.keep(instance).catch((thrown: unknown) => {
+    if (!instance.gone) await this.#keep(instance);
+  }
+
+  /** Does not fail: the kernel goes on with the log in any case. */
+  async #keep(instance: LogInstance): Promise<void> {
+    await this.#registry?.keep(instance).catch(this.#notKept(instance));
+  }
+
+  /** Does not fail either. */
+  async #forget(identity: LogIdentity): Promise<void> {
+    await this.#registry?.remove(identity).catch(this.#notKept(identity));
+  }
+
+  #notKept({ uuid, luid }: LogIdentity): (thrown: unknown) => void {
+    return (thrown) => {
       this.#told.trouble({ kind: "not-kept", uuid, luid, error: asError(thrown) });
-    });
+    };
   }
 
   #tellStep({ uuid, luid, parameters }: LogInstance, action: LogEvent["action"]): void {

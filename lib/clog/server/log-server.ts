@@ -251,9 +251,8 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
     switch (body.name) {
       case "CTR": {
         const log = await this.#lifecycle.construct(request, body.words, body.reconnect);
-        // The kernel has no room for a name when it reconnects; and the older one opens the device itself.
-        const named = !body.reconnect && request.flavour === "ulog";
-        return { name: body.name, device: named ? log.device : undefined };
+        // the older kernel has opened the device itself
+        return { name: body.name, device: request.flavour === "ulog" ? log.device : undefined };
       }
       case "DTR":
         await this.#lifecycle.destroy(request);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { LogContext } from "../../../../lib/clog";
 import type { NativeRegions } from "../../../../lib/native";
 
-import { Bench, WORDS, gate, pending, settled } from "./bench";
+import { Bench, WORDS, gate, pending, settled, until } from "./bench";
 import { device } from "./fake-machine";
 
 const SHARED = {} as NativeRegions;
@@ -49,7 +49,7 @@ describe("a log's life in a server", () => {
       device("mirror", { active: "userspace 3 m fake 1024" }),
     ];
     await bench.mirror();
-    await settled();
+    await until(() => bench.server!.logs()[0]?.device !== undefined);
     assert.deepEqual(bench.server!.logs()[0]?.device, { major: 254, minor: 3, name: "mirror" });
   });
 
@@ -84,7 +84,7 @@ describe("a log's life in a server", () => {
     assert.deepEqual(machine.socket, ["attach m 1"]);
     workshop.last.gates.set("postsuspend", new Promise(() => undefined));
     void bench.ask(1n, "POSTSUSPEND");
-    await settled();
+    await until(() => machine.socket.length === 2);
     assert.deepEqual(machine.socket, ["attach m 1", "detach m 1"]);
   });
 
@@ -110,7 +110,7 @@ describe("a log's life in a server", () => {
       assert.equal(trouble?.kind, "construction-failed");
       assert.match((trouble as { error: Error }).error.message, message);
       assert.deepEqual(bench.server!.logs(), []);
-      await settled();
+      await until(() => bench.machine.files().length === 1);
       assert.deepEqual(bench.machine.files(), ["lock"]);
     }
 
@@ -257,6 +257,15 @@ describe("a log's life in a server", () => {
       await bench.construct(1n, WORDS, true);
       await bench.done(1n, "RESUME");
       assert.deepEqual(bench.workshop.last.calls, ["resume", "presuspend"]);
+    });
+
+    it("is read anew at a resume that follows soon", async () => {
+      await bench.mirror(1n);
+      await bench.construct(1n, WORDS, true);
+      await bench.done(1n, "RESUME", "PRESUSPEND", "POSTSUSPEND", "RESUME");
+      assert.deepEqual(bench.workshop.last.calls, ["resume", "presuspend", "postsuspend", "resume"]);
+      await settled();
+      assert.deepEqual(bench.troubles, []);
     });
 
     it("is made anew when it is unknown, as one that runs", async () => {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 
 import { LogServer } from "../../../../lib/clog";
+import { ListenerWatch } from "../../../../lib/clog/server/listeners";
 
-import { Bench, settled } from "./bench";
+import { Bench, until } from "./bench";
 import { PORT } from "./fake-machine";
 
 describe("a log server that begins", () => {
@@ -91,13 +92,26 @@ describe("a log server that begins", () => {
       );
       bench.machine.process(311, "cmirrord", 71);
       await bench.listen();
-      await settled();
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await until(() => bench.troubles.length === 2);
       assert.deepEqual(bench.troubles, [
         { kind: "foreign-listener", port: 311, pid: 311, command: "cmirrord" },
         { kind: "foreign-listener", port: 4294967000, pid: undefined, command: undefined },
       ]);
     });
+  });
+
+  it("tells of a listener again when it has gone and come back", async () => {
+    const found: number[] = [];
+    const watch = new ListenerWatch(PORT, (port) => found.push(port));
+    const one = { port: 311, groups: 0x40, inode: 71 };
+    for (const sockets of [[one], [one], [one, { port: 312, groups: 0x40, inode: 72 }], [], [one]]) {
+      bench.machine.netlink(...sockets);
+      await watch.look();
+    }
+    watch.end();
+    bench.machine.netlink({ port: 313, groups: 0x40, inode: 73 });
+    await watch.look();
+    assert.deepEqual(found, [311, 312, 311]);
   });
 
   describe("checks its options:", () => {

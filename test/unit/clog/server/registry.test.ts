@@ -6,7 +6,7 @@ import { LogServer } from "../../../../lib/clog";
 import { monotonic } from "../../../../lib/clog/server/registry";
 import type { NativeRegions } from "../../../../lib/native";
 
-import { Bench, WORDS, gate, pending, settled } from "./bench";
+import { Bench, WORDS, gate, pending, settled, until } from "./bench";
 import { device } from "./fake-machine";
 import type { FakeLog } from "./fake-log";
 
@@ -298,10 +298,8 @@ describe("what a log server leaves to its successor", () => {
       await age();
       bench.machine.devices = [];
       await bench.construct(2n);
-      await settled();
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await until(() => bench.machine.kept().length === 1);
       assert.deepEqual(states(), [[2n, "created"]]);
-      assert.equal(bench.machine.kept().length, 1);
       assert.deepEqual(bench.workshop.made.at(-2)!.calls, ["close"]);
     });
 
@@ -334,6 +332,14 @@ describe("what a log server leaves to its successor", () => {
     assert.deepEqual(states(), [[1n, "active"]]);
   });
 
+  it("refuses a new table when it cannot be kept, and serves one that the kernel is using", async () => {
+    bench.workshop.prepare = () => undefined;
+    bench.machine.remove("run/clogd");
+    assert.equal((await bench.construct(1n)).error, -2);
+    assert.equal((await bench.construct(1n, WORDS, true)).error, 0);
+    assert.deepEqual(bench.kinds(), ["construction-failed", "not-kept"]);
+  });
+
   it("gives regions once, and none to a log whose table is gone", async () => {
     bench.workshop.prepare = (log) => {
       log.context.regions(8, true);
@@ -351,11 +357,11 @@ describe("what a log server leaves to its successor", () => {
       }
     };
     void bench.construct(1n);
-    await settled();
+    await until(() => bench.workshop.made.length === 2);
     bench.workshop.prepare = withRegions;
     await bench.construct(1n, ["8192", "fake", "1024", "sync"]);
     open();
-    await settled();
+    await until(() => late !== undefined);
     assert.match((late as Error).message, /no table any more/);
   });
 });

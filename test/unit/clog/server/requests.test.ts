@@ -162,7 +162,7 @@ describe("a log server's answers", () => {
   });
 
   describe("about regions", () => {
-    const read = async (): Promise<boolean> => bench.inSync(1n, 0n);
+    const read = (): Promise<boolean> => bench.inSync(1n, 0n);
 
     it("do not turn to in sync between the two times that a write asks", async () => {
       const log = bench.workshop.last;
@@ -250,6 +250,17 @@ describe("a log server's answers", () => {
       log.gates.set("presuspend", new Promise(() => undefined));
       void bench.ask(1n, "PRESUSPEND");
       await settled();
+      assert.deepEqual((await bench.ask(1n, body)).answer, { ...answer, recovering: false });
+    });
+
+    it("let them wait when the log fails to say, but not after PRESUSPEND", async () => {
+      bench.workshop.last.remoteRecovering = () => {
+        throw new Error("no");
+      };
+      const body: RequestBody = { name: "IS_REMOTE_RECOVERING", region: 4n };
+      const answer = { name: "IS_REMOTE_RECOVERING", recovering: true, firstUnsynced: 0 };
+      assert.deepEqual((await bench.ask(1n, body)).answer, answer);
+      await bench.done(1n, "PRESUSPEND");
       assert.deepEqual((await bench.ask(1n, body)).answer, { ...answer, recovering: false });
     });
   });
@@ -417,6 +428,9 @@ describe("a log server's answers", () => {
     assert.deepEqual([flush.count, flush.latency.p50, flush.latency.p99], [4, 700_000, 700_000]);
     const { p50, max } = requests.DTR.latency;
     assert.deepEqual([requests.DTR.count, p50, max], [0, 0, 0]);
+    stats.latency[requestNumber("CTR")]![31] = 1;
+    stats.longest[requestNumber("CTR")] = 5e9;
+    assert.equal(bench.server!.statistics().requests.CTR.latency.p50, 5e9);
   });
 
   it("come with what the log reports", () => {
