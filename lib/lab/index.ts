@@ -19,6 +19,8 @@ export { LabError, LabOptionError } from "./errors";
 export { runningLabs } from "./labs";
 export { cleanCache } from "./image/clean";
 export { fetchKernel } from "./image/fetch-kernel";
+export type { DiskEvent, Recording } from "./recording";
+export { readRecording } from "./recording";
 export type { SshOptions } from "./ssh/connect";
 export { connectSsh } from "./ssh/connect";
 export type { SshHostSpec, SshInventory } from "./ssh/inventory";

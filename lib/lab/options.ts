@@ -20,6 +20,8 @@ export interface LabOptions {
   readonly fencing?: Fencing;
   /** Sizes of raw disks that all nodes share, /dev/vda, /dev/vdb and so on: bytes, or a number with K, M, G or T. */
   readonly disks?: readonly (string | number)[];
+  /** A file to be made that holds all writes to the shared disks and all flushes, in order: see `readRecording`. */
+  readonly record?: string;
   /** A directory that a kernel package was unpacked into; default: the newest of this machine's Debian. */
   readonly kernel?: string;
   /** Processors of each node, default 1 */
@@ -45,6 +47,7 @@ export interface LabPlan {
   readonly fencing: Fencing;
   /** Bytes of each. */
   readonly disks: readonly number[];
+  readonly record: string | undefined;
   readonly kernel: string | undefined;
   readonly cpus: number;
   readonly memory: number;
@@ -63,11 +66,15 @@ export function planLab(options: LabOptions): LabPlan {
   if (stack === "o2cb" && fencing === "off") {
     throw new LabOptionError("fencing: nodes of stack o2cb fence themselves; it cannot be off");
   }
+  if (options.record !== undefined && (options.disks ?? []).length === 0) {
+    throw new LabOptionError("record: there is no shared disk to record");
+  }
   return {
     nodes: wholeNumber("nodes", options.nodes ?? 2, 1, MAX_NODES),
     stack,
     fencing,
     disks: diskSizes(options.disks ?? []),
+    record: file("record", options.record),
     kernel: directory("kernel", options.kernel),
     cpus: wholeNumber("cpus", options.cpus ?? 1, 1, MAX_CPUS),
     memory: wholeNumber("memory", options.memory ?? 1024, MIN_MEMORY, MAX_MEMORY),
@@ -118,6 +125,11 @@ function directory(what: string, name: string | undefined): string | undefined {
     throw new LabOptionError(`${what}: nodes cannot write results to ${full}`);
   }
   return full;
+}
+
+function file(what: string, name: string | undefined): string | undefined {
+  if (name === "") throw new LabOptionError(`${what}: the file's name is empty`);
+  return name === undefined ? undefined : path.resolve(currentDirectory(), name);
 }
 
 function wholeNumber(what: string, value: number, min: number, max: number): number {

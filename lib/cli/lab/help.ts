@@ -27,6 +27,7 @@ it, from here and from inside its nodes. Output lines are prefixed [n1], [n2], .
   --fencing on|off on (default): a node that falls silent is powered off before its locks go to others.
                    off: it is not, and locks are granted twice; to see a checker notice
   --disk SIZE      a raw disk that all nodes share, as in 64M or 1G; repeatable: /dev/vda, /dev/vdb, ...
+  --record FILE    a file to be made that holds all writes to the disks and all flushes, for readRecording
   --kernel DIR     an unpacked kernel package; scripts/fetch-kernel VERSION brings one
   --cpus N         processors of each node (default 1)
   --memory MIB     memory of each node (default 1024)

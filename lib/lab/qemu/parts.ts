@@ -27,7 +27,8 @@ export async function openParts(
     runDir = await RunDir.create(plan.name, out.fresh ? out.path : undefined);
     const nodes = Array.from({ length: plan.nodes }, (_, index) => index + 1);
     const { path: directory } = runDir;
-    const disks = plan.disks.length === 0 ? undefined : await SharedDisks.open({ directory, nodes, sizes: plan.disks });
+    const { disks: sizes, record } = plan;
+    const disks = sizes.length === 0 ? undefined : await SharedDisks.open({ directory, nodes, sizes, record });
     return { plan, hardware: { accel, ...image }, out, runDir, disks };
   } catch (error) {
     await runDir?.remove();

@@ -15,7 +15,7 @@ import { cacheRoot } from "../../../lib/lab/paths";
 describe("lab: arguments of lab run", () => {
   it("are read, and the command's own options are left alone", () => {
     const line =
-      "--nodes 3 --stack=none --on 1,3 --fencing off --disk 64M --disk=1G --kernel k --cpus 2 --memory 512 " +
+      "--nodes 3 --stack=none --on 1,3 --fencing off --disk 64M --disk=1G --record r --kernel k --cpus 2 --memory 512 " +
       "--timeout 1.5 --log d --name x.y -- sh -c x";
     assert.deepEqual(parseRun(line.split(" ")), {
       command: ["sh", "-c", "x"],
@@ -24,6 +24,7 @@ describe("lab: arguments of lab run", () => {
       on: [1, 3],
       fencing: "off",
       disks: ["64M", "1G"],
+      record: "r",
       kernel: "k",
       cpus: 2,
       memory: 512,
@@ -140,6 +141,7 @@ describe("lab: options", () => {
   it("have limits", () => {
     const wrong: LabOptions[] = [
       ...[{ nodes: 9 }, { nodes: NaN }, { cpus: 0 }, { memory: 64 }, { memory: 512.5 }, { log: "" }, { kernel: "" }],
+      ...[{ record: "r" }, { record: "", disks: ["1M"] }],
       ...["/", "/proc/x", "/sys", "/proc/../"].map((log) => ({ log })),
       ...["", "a/b", ".", "x".repeat(33)].map((name) => ({ name })),
       ...["1", "1K", "1M1", "2T", "1.5G", "1000001", "64 M"].map((size) => ({ disks: [size] })),

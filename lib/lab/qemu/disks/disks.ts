@@ -7,6 +7,8 @@ import path from "node:path";
 
 import { LabError, messageOf } from "../../errors";
 import { within } from "../../waiting";
+import { Recorder } from "../../recording";
+import type { Store } from "./nbd-server";
 import { serveNbd } from "./nbd-server";
 import { random } from "./random";
 import { MAX_DISKS } from "../../disk-size";
@@ -19,6 +21,8 @@ export interface DiskServerOptions {
   readonly nodes: readonly number[];
   /** Bytes, multiples of 512. */
   readonly sizes: readonly number[];
+  /** A file to be made, of which readRecording tells. */
+  readonly record?: string | undefined;
 }
 
 /** Disks have PCI slots of their own, one after the other, so that their order is the order of their names. */
@@ -42,6 +46,7 @@ export class SharedDisks {
   readonly #volumes: Volume[] = [];
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Connection>();
+  #recorder: Recorder | undefined;
 
   private constructor(options: DiskServerOptions) {
     this.#options = options;
@@ -83,6 +88,7 @@ export class SharedDisks {
    */
   async settle(node: number, lose: "none" | "some" | "all", seed: number): Promise<number> {
     await this.#disconnect((connection) => connection.node === node);
+    this.#recorder?.lost(node);
     const next = random(seed);
     let lost = 0;
     try {
@@ -109,11 +115,14 @@ export class SharedDisks {
     await this.#disconnect(() => true);
     await Promise.all(closed);
     await Promise.all(this.#volumes.splice(0).map((volume) => volume.close()));
+    this.#recorder?.close();
+    this.#recorder = undefined;
   }
 
   async #open(): Promise<void> {
     const { directory, nodes, sizes } = this.#options;
     if (sizes.length > MAX_DISKS) throw new LabError(`${sizes.length} disks are too many: ${MAX_DISKS} is the most`);
+    if (this.#options.record !== undefined) this.#recorder = new Recorder(this.#options.record, sizes);
     for (const [index, size] of sizes.entries()) {
       const volume = await Volume.create(path.join(directory, `${diskName(index)}.raw`), size, nodes);
       this.#volumes.push(volume);
@@ -124,7 +133,7 @@ export class SharedDisks {
   async #listen(node: number, index: number, volume: Volume): Promise<void> {
     const file = this.#socket(node, index);
     if (Buffer.byteLength(file) > MAX_SOCKET_PATH) throw new LabError(`${file} is too long for a socket: set TMPDIR`);
-    const store = {
+    const store: Store = {
       name: diskName(index),
       size: volume.size,
       block: { minimum: SECTOR, preferred: PREFERRED_BLOCK },
@@ -133,8 +142,9 @@ export class SharedDisks {
         volume.write(node, offset, pieces, durable),
       flush: () => volume.flush(node),
     };
+    const recorded = this.#recorder === undefined ? store : record(this.#recorder, node, index, store);
     const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-      const connection = { node, socket, done: serveNbd(socket, store) };
+      const connection = { node, socket, done: serveNbd(socket, recorded) };
       this.#connections.add(connection);
       socket.once("close", () => this.#connections.delete(connection));
     });
@@ -156,6 +166,25 @@ export class SharedDisks {
   #socket(node: number, index: number): string {
     return path.join(this.#options.directory, `n${node}.${diskName(index)}`);
   }
+}
+
+/** The store, with all that changes it recorded. What cannot be recorded fails. */
+function record(recorder: Recorder, node: number, disk: number, store: Store): Store {
+  const ended = async (request: number, action: Promise<void>): Promise<void> => {
+    try {
+      await action;
+    } catch (error) {
+      recorder.done(request, true);
+      throw error;
+    }
+    recorder.done(request, false);
+  };
+  return {
+    ...store,
+    write: async (offset, pieces, durable) =>
+      ended(recorder.write(node, disk, offset, pieces, durable), store.write(offset, pieces, durable)),
+    flush: async () => ended(recorder.flush(node, disk), store.flush()),
+  };
 }
 
 function diskName(index: number): string {
