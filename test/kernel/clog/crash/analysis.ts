@@ -6,12 +6,12 @@
 // - `lost-write`: a write that was acknowledged may be missing: from the first leg, which is what a resynchronisation copies,
 //   or, where the log may call its region clean, from any.
 
-import type { Recording } from "../../../../lib/lab";
+import type { DiskEvent, Recording } from "../../../../lib/lab";
 
 import type { Mark, Mirror } from "./blocks";
 import { readMark, SECTORS_PER_BLOCK, versionOf } from "./blocks";
 import { BITS_PER_SECTOR, FIRST_BITS, firstRegionOf, isClean, regionsOfHeader } from "./disk-log";
-import { byDisk, Contents, DiskStates, SECTOR } from "./disk-states";
+import { Contents, DiskStates, DisksOfRequests, SECTOR } from "./disk-states";
 
 export type ViolationKind = "unsynced-clean" | "unmarked-write" | "lost-write";
 
@@ -46,25 +46,40 @@ export interface Verdict {
   readonly seen: Seen;
 }
 
-/** Disks of the recording in which each has its place: the legs, the log, and where marks go. */
-export interface Disks {
-  readonly marker: number;
-}
+/** Judges a recording while it grows. `marker` is the disk that the marks are on. */
+export class Judge {
+  readonly #states: States;
+  readonly #check: Check;
+  readonly #marker: number;
+  readonly #disks = new DisksOfRequests();
+  #at = 0;
 
-/** Judges all of a recording, or its events before `until`. */
-export function judge(recording: Pick<Recording, "sizes" | "events">, disks: Disks, until: number = Infinity): Verdict {
-  const states = new States(recording.sizes.length);
-  const check = new Check(states);
-  for (const { at, disk, event } of byDisk(recording.events())) {
-    if (at >= until) break;
-    if (disk !== disks.marker) {
-      check.before(at, disk, event);
-      check.changed(at, disk, states.of(disk).take(event, at));
-    } else if (event.kind === "write") check.mark(at, readMark(event.data));
+  constructor(disks: number, marker: number) {
+    this.#states = new States(disks);
+    this.#check = new Check(this.#states);
+    this.#marker = marker;
   }
-  return check.verdict();
+
+  /** Goes on with the next events, and tells what is in them. */
+  read(events: Iterable<DiskEvent>): Verdict {
+    for (const event of events) {
+      const at = this.#at++;
+      const disk = this.#disks.of(event);
+      if (disk !== this.#marker) {
+        this.#check.before(at, disk, event);
+        this.#check.changed(at, disk, this.#states.of(disk).take(event, at));
+      } else if (event.kind === "write") this.#check.mark(at, readMark(event.data));
+    }
+    return this.#check.verdict();
+  }
 }
 
+/** Judges all of a recording. */
+export function judge(recording: Pick<Recording, "sizes" | "events">, marker: number): Verdict {
+  return new Judge(recording.sizes.length, marker).read(recording.events());
+}
+
+/** What all disks of a recording may hold. */
 export class States {
   readonly contents: Contents = new Contents();
   readonly #disks: readonly DiskStates[];
@@ -80,25 +95,12 @@ export class States {
   }
 }
 
-type Event = Parameters<DiskStates["take"]>[0];
-
 class Check {
   readonly #states: States;
-  readonly #violations: Violation[] = [];
+  #violations: Violation[] = [];
   /** Those that stand, so that each is told once. */
   readonly #standing = new Set<string>();
-  readonly #seen: Seen = {
-    points: 0,
-    marked: 0,
-    cleaned: 0,
-    legWrites: 0,
-    legFlushes: 0,
-    logWrites: 0,
-    logFlushes: 0,
-    acked: 0,
-    mostOpen: 0,
-    named: new Map(),
-  };
+  #seen: Seen = nothingSeen();
   #mirror: Mirror | undefined;
   /** By region: the log may call it clean; it surely does; sectors whose legs may differ. */
   #maybeClean = new Uint8Array(0);
@@ -111,8 +113,12 @@ class Check {
     this.#states = states;
   }
 
+  /** Of what came since the last one. */
   verdict(): Verdict {
-    return { violations: this.#violations, seen: this.#seen };
+    const verdict = { violations: this.#violations, seen: this.#seen };
+    this.#violations = [];
+    this.#seen = nothingSeen();
+    return verdict;
   }
 
   mark(at: number, mark: Mark): void {
@@ -130,7 +136,7 @@ class Check {
   }
 
   /** Of an event that comes. */
-  before(at: number, disk: number, event: Event): void {
+  before(at: number, disk: number, event: DiskEvent): void {
     const mirror = this.#mirror;
     if (mirror === undefined) return;
     const isLog = disk === mirror.log;
@@ -173,7 +179,10 @@ class Check {
   #begin(at: number, mirror: Mirror | undefined): void {
     this.#mirror = mirror;
     this.#standing.clear();
-    if (mirror === undefined) return;
+    if (mirror === undefined) {
+      this.#acked.clear();
+      return;
+    }
     const count = Math.ceil(mirror.length / mirror.regionSize);
     this.#maybeClean = new Uint8Array(count);
     this.#surelyClean = new Uint8Array(count);
@@ -181,7 +190,6 @@ class Check {
     const touched = new Set(mirror.legs.flatMap((leg) => this.#states.of(leg).touched()));
     for (const sector of touched) if (sector < mirror.length) this.#compare(at, sector);
     this.#readLog(at, 0, count);
-    this.#seen.marked = this.#seen.cleaned = 0;
   }
 
   // the bits of some regions
@@ -281,4 +289,19 @@ class Check {
     const end = Math.min((region + 1) * regionSize, length);
     for (let sector = region * regionSize; sector < end; sector++) yield sector;
   }
+}
+
+function nothingSeen(): Seen {
+  return {
+    points: 0,
+    marked: 0,
+    cleaned: 0,
+    legWrites: 0,
+    legFlushes: 0,
+    logWrites: 0,
+    logFlushes: 0,
+    acked: 0,
+    mostOpen: 0,
+    named: new Map(),
+  };
 }

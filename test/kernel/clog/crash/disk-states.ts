@@ -152,16 +152,19 @@ function sectorsOf(writes: readonly Write[]): readonly number[] {
   return [...sectors];
 }
 
-/** The events of each disk: those of a recording, with the disk that a "done" is of, and their places. */
-export function* byDisk(events: Iterable<DiskEvent>): Generator<{ at: number; disk: number; event: DiskEvent }, void> {
-  const disks = new Map<number, number>();
-  let at = 0;
-  for (const event of events) {
+/** Tells of the events of a recording which disk each is of: those of a request's end do not say it. */
+export class DisksOfRequests {
+  readonly #disks = new Map<number, number>();
+
+  of(event: DiskEvent): number {
     if (event.kind === "lost") throw new Error("the power was cut: what the disks hold is not recorded");
-    const disk = event.kind === "done" ? disks.get(event.request) : event.disk;
-    if (disk === undefined) throw new Error(`a request is done that never came`);
-    if (event.kind === "done") disks.delete(event.request);
-    else disks.set(event.request, disk);
-    yield { at: at++, disk, event };
+    if (event.kind !== "done") {
+      this.#disks.set(event.request, event.disk);
+      return event.disk;
+    }
+    const disk = this.#disks.get(event.request);
+    if (disk === undefined) throw new Error(`request ${event.request} is done and never came`);
+    this.#disks.delete(event.request);
+    return disk;
   }
 }

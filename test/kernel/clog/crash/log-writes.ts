@@ -3,8 +3,12 @@
 
 import { readFileSync } from "node:fs";
 
+import type { DiskEvent } from "../../../../lib/lab";
+
+import { States } from "./analysis";
+import { readMark } from "./blocks";
 import type { Contents } from "./disk-states";
-import { SECTOR } from "./disk-states";
+import { DisksOfRequests, SECTOR } from "./disk-states";
 
 const MAGIC = 0x6a736677736872n;
 const FLAGS = { FLUSH: 1, FUA: 2, DISCARD: 4, MARK: 8 } as const;
@@ -58,4 +62,62 @@ export function* replay(
     }
     if (mark !== undefined) yield { mark, held };
   }
+}
+
+/** What a comparison went through. */
+export interface Compared {
+  readonly marks: string[];
+  readonly entries: number;
+  readonly flushes: number;
+  readonly fuas: number;
+  /** Sectors that were compared at marks, and of them those that could have another content as well. */
+  sectors: number;
+  open: number;
+}
+
+/**
+ * Compares a recording with what dm-log-writes has logged above each of its disks: at every mark, which both have, both must
+ * say of each sector that the same content is certain. The events are all from the recording's beginning on; the logs begin
+ * at the place `from`.
+ */
+export function compareLogWrites(
+  events: Iterable<DiskEvent>,
+  marker: number,
+  logs: readonly (readonly LogWritesEntry[])[],
+  from: number = 0,
+): Compared {
+  const states = new States(marker + 1);
+  const disks = new DisksOfRequests();
+  const entries = logs.flat();
+  const compared: Compared = {
+    marks: [],
+    entries: entries.length,
+    flushes: entries.filter(({ flush }) => flush).length,
+    fuas: entries.filter(({ fua }) => fua).length,
+    sectors: 0,
+    open: 0,
+  };
+  const replays = logs.map((log) => replay(log, states.contents));
+  let at = 0;
+  for (const event of events) {
+    const disk = disks.of(event);
+    if (disk !== marker) states.of(disk).take(event, at);
+    at++;
+    if (at <= from || disk !== marker || event.kind !== "write") continue;
+    const mark = readMark(event.data);
+    if (!("point" in mark)) continue;
+    compared.marks.push(mark.point);
+    for (const [index, one] of replays.entries()) {
+      const { value } = one.next();
+      if (value?.mark !== mark.point) throw new Error(`disk ${index} has mark ${value?.mark} for ${mark.point}`);
+      for (const [sector, content] of value.held) {
+        const certain = states.of(index).certain(sector);
+        compared.sectors++;
+        if (states.of(index).possible(sector).length > 1) compared.open++;
+        if (certain.length === 1 && certain[0] === content) continue;
+        throw new Error(`at ${mark.point}, the recording has another content of disk ${index}, sector ${sector}`);
+      }
+    }
+  }
+  return compared;
 }

@@ -7,7 +7,7 @@ import { blockOf, Fabricated, LOG, logOf, MARKER, MIRROR } from "./fabricated";
 
 /** What is found, each kind with the regions. */
 function found(recording: Fabricated): string[] {
-  const { violations } = judge(recording, { marker: MARKER });
+  const { violations } = judge(recording, MARKER);
   return [...new Set(violations.map(({ kind, region }) => `${kind} ${region}`))];
 }
 
@@ -22,7 +22,7 @@ describe("cluster log, crash: judging a recording", () => {
       .block(LEGS, 0, 2)
       .flush(...LEGS);
     recording.mark({ acked: [[0, 2]] }).log([0, 1]);
-    const { violations, seen } = judge(recording, { marker: MARKER });
+    const { violations, seen } = judge(recording, MARKER);
     assert.deepEqual(violations, []);
     assert.equal(seen.legWrites, 2);
     assert.equal(seen.acked, 3);
@@ -123,7 +123,7 @@ describe("cluster log, crash: judging a recording", () => {
     const recording = new Fabricated().inSync().log([1]).flush(LOG).block(LEGS, 0, 2);
     const at = recording.at;
     recording.log([0, 1]).flush(LOG);
-    assert.deepEqual(judge(recording, { marker: MARKER }).violations, [
+    assert.deepEqual(judge(recording, MARKER).violations, [
       {
         kind: "unsynced-clean",
         at,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import { byDisk, Contents, DiskStates, SECTOR } from "../../../kernel/clog/crash/disk-states";
+import { Contents, DisksOfRequests, DiskStates, SECTOR } from "../../../kernel/clog/crash/disk-states";
 import { Fabricated } from "./fabricated";
 
 const fill = (...letters: string[]): Buffer => Buffer.concat(letters.map((letter) => Buffer.alloc(SECTOR, letter)));
@@ -9,7 +9,9 @@ const fill = (...letters: string[]): Buffer => Buffer.concat(letters.map((letter
 function possible(recording: Fabricated, count = 1): string {
   const contents = new Contents();
   const states = new DiskStates(contents);
-  for (const { at, disk, event } of byDisk(recording.events())) if (disk === 0) states.take(event, at);
+  const disks = new DisksOfRequests();
+  let at = 0;
+  for (const event of recording.events()) if (disks.of(event) === 0) states.take(event, at++);
   const letter = (number: number): string => contents.bytes(number).toString("latin1", 0, 1).replace("\0", "-");
   return Array.from({ length: count }, (_, sector) => {
     const certain = states.certain(sector).map(letter);
@@ -91,6 +93,6 @@ describe("cluster log, crash: what a disk may hold", () => {
     const states = new DiskStates(contents);
     states.take({ kind: "flush", request: 0, disk: 0, node: 1 }, 0);
     assert.throws(() => states.take({ kind: "done", request: 0, failed: true }, 1), /has failed/);
-    assert.throws(() => [...byDisk([{ kind: "lost", node: 1 }])], /power was cut/);
+    assert.throws(() => new DisksOfRequests().of({ kind: "lost", node: 1 }), /power was cut/);
   });
 });
