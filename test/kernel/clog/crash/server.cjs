@@ -2,7 +2,8 @@
 //   node server.cjs DIRECTORY CLEAR_DELAY whole|no-leg-flush|no-log-flush
 const fs = require("node:fs");
 
-const { DiskLog, LogServer, coreLog } = require("../../../../dist/clog");
+const { LogServer } = require("../../../../dist/clog");
+const { coreLog, DiskLog } = require("../../../../dist/clog/log");
 const { native, useAddon } = require("../../../../dist/native");
 
 const [directory, clearDelay, build] = process.argv.slice(2);
