@@ -37,8 +37,9 @@ export interface Seen {
   acked: number;
   /** The most sectors of all three that could be one or another at a moment. */
   mostOpen: number;
-  /** Named moments. */
-  readonly named: Map<string, number>;
+  /** Places at which a mirror began, and named ones. */
+  begun: number[];
+  named: Map<string, number>;
 }
 
 export interface Verdict {
@@ -183,6 +184,7 @@ class Check {
       this.#acked.clear();
       return;
     }
+    this.#seen.begun.push(at);
     const count = Math.ceil(mirror.length / mirror.regionSize);
     this.#maybeClean = new Uint8Array(count);
     this.#surelyClean = new Uint8Array(count);
@@ -302,6 +304,7 @@ function nothingSeen(): Seen {
     logFlushes: 0,
     acked: 0,
     mostOpen: 0,
+    begun: [],
     named: new Map(),
   };
 }

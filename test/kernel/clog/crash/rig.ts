@@ -77,7 +77,7 @@ export interface WriteOptions {
   readonly seed: number;
   /** Milliseconds of a pause. */
   readonly gap: number;
-  /** A file for acknowledgements, besides the marker disk. */
+  /** A file for acknowledgements, besides the marker disk; the node's shell has its say. */
   readonly acks?: string;
 }
 
@@ -100,7 +100,7 @@ export class Rig {
 
   async sh(script: string): Promise<string> {
     const { code, stdout, stderr } = await command(this.cluster, 1, ["sh", "-ec", script]);
-    assert.equal(code, 0, `${script}\n${stderr}${this.#servers.map(({ said }) => said.join("")).join("")}`);
+    assert.equal(code, 0, `${script}\n${stderr}${this.said()}`);
     return stdout;
   }
 
@@ -145,8 +145,8 @@ export class Rig {
     const { blocks, writes, seed, gap, acks = NOWHERE } = options;
     const first = this.#version;
     this.#version += THREADS * writes;
-    const words = ["/dev/mapper/m", MARKER_DISK, blocks, THREADS, writes, seed, first, gap, acks].map(String);
-    const process = this.cluster.exec(1, [PROGRAM, "write", ...words]);
+    const words = ["/dev/mapper/m", MARKER_DISK, blocks, THREADS, writes, seed, first, gap, acks];
+    const process = this.cluster.exec(1, ["sh", "-c", `exec ${PROGRAM} write ${words.join(" ")}`]);
     let complaint = "";
     process.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
     process.stdout.resume();
@@ -199,6 +199,11 @@ export class Rig {
       this.#servers.pop();
     }
     if (forget) await this.sh(`rm -rf ${DIRECTORY}`);
+  }
+
+  /** What the servers that run have printed. */
+  said(): string {
+    return this.#servers.map(({ said }) => said.join("")).join("");
   }
 
   /** The node is off: what ran on it is gone. */

@@ -14,21 +14,19 @@ const LARGE: number = LEG_BYTES / SECTOR;
 const GAP = 250;
 
 /**
- * A new mirror: writes while it is resynchronised for the first time, and after; its server dies twice; it grows; it is
- * suspended under writes; it is idle. `seed` decides where is written. Returns the logs of dm-log-writes.
+ * A new mirror: writes while it is resynchronised for the first time, and after; its server dies, so many times; it grows;
+ * it is suspended under writes; it is idle. `seed` decides where is written. Returns the logs of dm-log-writes.
  */
-export async function wholeLife(rig: Rig, subject: Subject, seed: number): Promise<string[]> {
+export async function wholeLife(rig: Rig, subject: Subject, seed: number, deaths: number): Promise<string[]> {
   const devices = await begin(rig, subject);
   await rig.write({ blocks: blocksOf(SMALL), writes: 60, seed, gap: GAP }).ended;
   await rig.synced(SMALL);
 
   const writing = rig.write({ blocks: blocksOf(SMALL), writes: 150, seed: seed + 1, gap: GAP });
-  if (subject.build !== undefined) {
-    for (let death = 0; death < 2; death++) {
-      await sleep(500);
-      await rig.unserve("KILL", false);
-      await rig.serve(subject);
-    }
+  for (let death = 0; death < deaths; death++) {
+    await sleep(500);
+    await rig.unserve("KILL", false);
+    await rig.serve(subject);
   }
   await writing.ended;
 
