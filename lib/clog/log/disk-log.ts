@@ -6,6 +6,7 @@ import type { NativeRegions } from "../../native";
 import { type RegionArguments, invalidTable, parseRegions } from "./arguments";
 import { ClearRounds } from "./clear-rounds";
 import type { DirtyLog, LogContext, LogDescription, LogFactory } from "./dirty-log";
+import { BITS_OFFSET } from "./disk-format";
 import { findDevice } from "./find-device";
 import { Legs } from "./legs";
 import { type LogContents, LogDevice } from "./log-device";
@@ -218,7 +219,7 @@ export class DiskLog extends RegionLog {
     this.resync.restart();
     this.known = this.running = true;
     if (own && failure) await this.#writer.hold(failure);
-    else this.#writer.release();
+    else this.#writer.release(load && this.#headOf(contents));
     if (load) {
       await this.#writer.flush().catch((error: unknown) => {
         failure ??= error as Error;
@@ -227,6 +228,12 @@ export class DiskLog extends RegionLog {
     if (failure) this.#writer.fail(failure);
     if (mirrors.length > 0) await this.#startRounds();
     return failure;
+  }
+
+  // What stands before the bits, unless it makes just these count already.
+  #headOf(contents: LogContents | undefined): Uint8Array | undefined {
+    if (!contents) return new Uint8Array(BITS_OFFSET);
+    return contents.regions === this.regionCount ? undefined : contents.head;
   }
 
   // None: it is reported, and nothing is called clean any more before the next resume.

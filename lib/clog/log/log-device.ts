@@ -31,6 +31,10 @@ export interface LogContents {
   readonly bits: Uint8Array;
   /** Of how many regions there are bits. */
   readonly valid: number;
+  /** Of how many the header says so; 0 of what is no log. */
+  readonly regions: number;
+  /** What is before the bits. */
+  readonly head: Uint8Array;
 }
 
 /** The device of a log, opened past the page cache, with every write durable when it has ended. */
@@ -91,7 +95,8 @@ export class LogDevice {
     const size = logSize(this.#regionCount, device.logicalBlockSize);
     const first = await this.#exactly(device, 0, Math.min(PAGE_SIZE, size));
     const header = decodeHeader(first);
-    if (header.kind === "none") return { bits: new Uint8Array(0), valid: 0 };
+    const head = first.subarray(0, BITS_OFFSET);
+    if (header.kind === "none") return { bits: new Uint8Array(0), valid: 0, regions: 0, head };
     if (header.kind === "unknown")
       throw this.#unreadable(`its log is of version ${header.version}, which is none of 1 and 2`);
     const valid = header.regions < this.#regionCount ? Number(header.regions) : this.#regionCount;
@@ -100,7 +105,7 @@ export class LogDevice {
     for (let position = first.length; position < end; position += READ_SIZE) {
       parts.push(await this.#exactly(device, position, Math.min(READ_SIZE, end - position)));
     }
-    return { bits: Buffer.concat(parts).subarray(BITS_OFFSET), valid };
+    return { bits: Buffer.concat(parts).subarray(BITS_OFFSET), valid, regions: Number(header.regions), head };
   }
 
   /** Writes so much of the page as the log takes. */

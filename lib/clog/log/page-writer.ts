@@ -17,6 +17,8 @@ export class PageWriter {
   #failed = false;
   // why nothing may be written
   #held: Error | undefined;
+  // what stands before the bits until all of them are there
+  #head: Uint8Array | undefined;
 
   constructor(regions: NativeRegions, device: LogDevice, report: (event: LogReport) => void) {
     this.#regions = regions;
@@ -47,9 +49,10 @@ export class PageWriter {
     await this.#last;
   }
 
-  /** The end of hold(). */
-  release(): void {
+  /** The end of hold(). `head`: what is before the bits, when it does not make all of these bits count. */
+  release(head?: Uint8Array): void {
     this.#held = undefined;
+    this.#head = head;
   }
 
   /** The device failed by other means than a write. */
@@ -63,8 +66,10 @@ export class PageWriter {
     if (pages.length === 0) return;
     if (this.#held) throw this.#held;
     try {
-      for (const page of pages) {
+      // the first page, which has the header, at last
+      for (const page of [...pages].reverse()) {
         this.#regions.page(page, this.#page);
+        if (page === 0 && this.#head) await this.#writeBits(this.#head);
         await this.#device.writePage(page, this.#page);
         this.#regions.written(page, this.#page);
       }
@@ -75,5 +80,14 @@ export class PageWriter {
     if (!this.#failed) return;
     this.#failed = false;
     this.#report({ kind: "log-device-recovered", device: this.#device.name });
+  }
+
+  // A disk promises sectors, not requests: of a write with header and bits, a power cut may leave the header with whatever was
+  // where the bits should be. So the bits are there before the header makes them count.
+  async #writeBits(head: Uint8Array): Promise<void> {
+    const bits = Uint8Array.from(this.#page);
+    bits.set(head);
+    await this.#device.writePage(0, bits);
+    this.#head = undefined;
   }
 }

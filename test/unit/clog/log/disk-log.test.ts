@@ -167,16 +167,52 @@ describe("a disk log", () => {
     });
 
     it("writes no more than the log takes, in whole blocks", async () => {
+      disk.content = kernelLog(8192, COUNT, ALL);
       await resumed();
       assert.deepEqual(disk.done, ["read 0+1536", "write 0+1536"]);
       const large = host.add("/dev/large-blocks", "1:6", 8192, 4096);
+      large.content = kernelLog(8192, COUNT, ALL);
       await resumed("/dev/large-blocks 1024", { luid: 2n });
       assert.deepEqual(large.done, ["read 0+4096", "write 0+4096"]);
       // 1024 + 4096 bytes of bits
       const two = host.add("/dev/two", "1:8", 5120);
+      two.content = kernelLog(5120, 32768, []);
       await resumed("/dev/two 2", { luid: 3n }, 2 * 32768);
-      assert.deepEqual(two.done, ["read 0+4096", "write 0+4096", "write 4096+1024"]);
+      assert.deepEqual(two.done, ["read 0+4096", "read 4096+1024", "write 4096+1024", "write 0+4096"]);
     });
+
+    for (const [what, old] of [
+      ["a log device full of something else", Buffer.alloc(16384, 0xff)],
+      ["a log of fewer regions, with ones behind its end", ((): Buffer => kernelLog(16384, 5, []).fill(0xff, 1024))()],
+    ] as const) {
+      it(`of ${what}, no moment of the first writes has a header that makes it count`, async () => {
+        // the bits fill one page, and a part of another
+        const count = 30_000;
+        const device = host.add("/dev/garbage", "1:9", 16384);
+        for (let moment = 0; ; moment++) {
+          device.content = Buffer.from(old);
+          device.held.add("write");
+          const resuming = resumed("/dev/garbage 2", { luid: BigInt(100 + moment) }, 2 * count).catch(() => undefined);
+          await turns();
+          for (let step = 0; step < moment && device.underWay.length > 0; step++) {
+            device.step();
+            await turns();
+          }
+          const over = device.underWay.length === 0;
+          // of what is being written, the header's sector alone lands
+          device.crash((sector) => sector === 0);
+          const regions = device.content.readUInt32LE(0) === 0x4d695272 ? device.content.readUInt32LE(8) : 0;
+          const wrong = cleanOnDisk(device.content, count).filter((region) => region >= 5 && region < regions);
+          assert.deepEqual(wrong, [], `after ${moment} writes`);
+          device.held.clear();
+          if (over) {
+            assert.equal(regions, count);
+            await resuming;
+            break;
+          }
+        }
+      });
+    }
 
     it("of a mirror that has grown, the new regions are out of sync", async () => {
       disk.content = kernelLog(8192, 5, ALL);
@@ -387,7 +423,7 @@ describe("a disk log", () => {
       big.done.length = 0;
       log.mark([24575, 24576]);
       await log.flush();
-      assert.deepEqual(big.done, ["write 0+4096", "write 4096+4096"]);
+      assert.deepEqual(big.done, ["write 4096+4096", "write 0+4096"]);
       log.mark([count - 1]);
       await log.flush();
       assert.deepEqual(big.done.slice(2), ["write 12288+1024"]);
