@@ -181,6 +181,10 @@ export interface NativeRegions {
   /** Regions of the round that nobody has marked since may be "clean" on the log device from now on; the pages to write. */
   commitClears(): number[];
   abandonClears(): void;
+  /** The legs did not flush, and what was in their caches may be lost for ever: beginClears() finds nothing any more before the
+   * next load(), in this process or its successor. */
+  stopClears(): void;
+  clearsStopped(): boolean;
   /** Lets go of the memory; a file stays. Every call after it throws. */
   close(): void;
 }

@@ -23,13 +23,7 @@ constexpr size_t kWordBytes = 8;
 constexpr size_t kWordsOfPage = kPageSize / kWordBytes;
 constexpr size_t kWordsOfFirst = (kPageSize - kBitsOffset) / kWordBytes;
 
-// Of the file that a successor finds.
-struct FileHeader {
-  std::array<char, 8> magic;
-  uint64_t count;
-  uint64_t durable;
-};
-constexpr std::array<char, 8> kMagic{'C', 'L', 'R', 'G', 'N', 'S', '0', '1'};
+constexpr std::array<char, 8> kMagic{'C', 'L', 'R', 'G', 'N', 'S', '0', '2'};
 constexpr size_t kFileHeaderSize = kPageSize;
 
 // drivers/md/dm-log.c, struct log_header_disk
@@ -51,6 +45,14 @@ uint64_t Ones(uint64_t word) {
 
 }  // namespace
 
+// Of the file that a successor finds.
+struct Regions::FileHeader {
+  std::array<char, 8> magic;
+  uint64_t count;
+  uint64_t durable;
+  uint64_t clears_stopped;
+};
+
 Regions::Regions(uint64_t count, bool durable, const std::string& path)
     : count_(count), words_((count + kWordBits - 1) / kWordBits), durable_(durable) {
   Map(path);
@@ -65,7 +67,7 @@ Regions::~Regions() {
 
 void Regions::Map(const std::string& path) {
   size_ = kFileHeaderSize + kPlanes * words_ * kWordBytes;
-  const FileHeader header{kMagic, count_, durable_ ? 1U : 0U};
+  const FileHeader fresh{kMagic, count_, durable_ ? 1U : 0U, 0};
   sys::UniqueFd fd;
   if (!path.empty()) {
     fd = sys::UniqueFd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -74,8 +76,8 @@ void Regions::Map(const std::string& path) {
     if (fstat(fd.get(), &found) != 0) Fail("fstat", errno);
     FileHeader old{};
     restored_ = S_ISREG(found.st_mode) && static_cast<uint64_t>(found.st_size) == size_ &&
-                pread(fd.get(), &old, sizeof old, 0) == static_cast<ssize_t>(sizeof old) && old.magic == header.magic &&
-                old.count == header.count && old.durable == header.durable;
+                pread(fd.get(), &old, sizeof old, 0) == static_cast<ssize_t>(sizeof old) && old.magic == fresh.magic &&
+                old.count == fresh.count && old.durable == fresh.durable;
     if (!restored_ && ftruncate(fd.get(), 0) != 0) Fail("ftruncate", errno);
     // all of it now: a page for which there is no memory later would be a SIGBUS
     const int error = posix_fallocate(fd.get(), 0, static_cast<off_t>(size_));
@@ -88,7 +90,7 @@ void Regions::Map(const std::string& path) {
   // every write to the mirror needs them; without the right to lock them they may be swapped out
   static_cast<void>(mlock(memory_, size_));
   // the header last: without it, a file that was not finished is made anew
-  if (!restored_) std::memcpy(memory_, &header, sizeof header);
+  if (!restored_) std::memcpy(memory_, &fresh, sizeof fresh);
 }
 
 size_t Regions::pages() const {
@@ -226,6 +228,7 @@ void Regions::Load(const uint8_t* bits, size_t size, uint64_t valid, bool rest, 
     plane(kOnDisk)[word] = durable_ ? Mask(word) : 0;
   }
   clearing_ = false;
+  header()->clears_stopped = 0;
   Recount();
   pending_.assign(pages(), true);
   pending_count_ = pages();
@@ -278,7 +281,7 @@ void Regions::Written(size_t page, const uint8_t* content) {
 
 uint64_t Regions::BeginClears() {
   const std::lock_guard lock(mutex_);
-  if (!durable_) return 0;
+  if (!durable_ || header()->clears_stopped != 0) return 0;
   candidates_.assign(words_, 0);
   uint64_t found = 0;
   for (size_t word = 0; word < words_; ++word) {
@@ -312,6 +315,17 @@ std::vector<uint32_t> Regions::CommitClears() {
 void Regions::AbandonClears() {
   const std::lock_guard lock(mutex_);
   clearing_ = false;
+}
+
+void Regions::StopClears() {
+  const std::lock_guard lock(mutex_);
+  clearing_ = false;
+  header()->clears_stopped = 1;
+}
+
+bool Regions::ClearsStopped() const {
+  const std::lock_guard lock(mutex_);
+  return header()->clears_stopped != 0;
 }
 
 }  // namespace clusterlock::clog

@@ -72,6 +72,10 @@ class Regions {
   uint64_t BeginClears();
   std::vector<uint32_t> CommitClears();
   void AbandonClears();
+  // The legs did not flush, and what was in their caches may be lost for ever: no more rounds before the next Load(),
+  // in this process or its successor.
+  void StopClears();
+  bool ClearsStopped() const;
 
  private:
   enum Plane : size_t { kSync, kMarked, kProven, kOnDisk, kPlanes };
@@ -96,6 +100,8 @@ class Regions {
   const size_t words_;
   const bool durable_;
   bool restored_ = false;
+  struct FileHeader;
+  FileHeader* header() const { return static_cast<FileHeader*>(memory_); }
   void* memory_ = nullptr;
   size_t size_ = 0;
   uint64_t* bits_ = nullptr;

@@ -41,7 +41,9 @@ Napi::Function RegionsWrap::Define(Napi::Env env) {
        InstanceMethod<&RegionsWrap::Pending>("pending"), InstanceMethod<&RegionsWrap::Page>("page"),
        InstanceMethod<&RegionsWrap::Written>("written"), InstanceMethod<&RegionsWrap::BeginClears>("beginClears"),
        InstanceMethod<&RegionsWrap::CommitClears>("commitClears"),
-       InstanceMethod<&RegionsWrap::AbandonClears>("abandonClears"), InstanceMethod<&RegionsWrap::Close>("close")});
+       InstanceMethod<&RegionsWrap::AbandonClears>("abandonClears"),
+       InstanceMethod<&RegionsWrap::StopClears>("stopClears"),
+       InstanceMethod<&RegionsWrap::ClearsStopped>("clearsStopped"), InstanceMethod<&RegionsWrap::Close>("close")});
 }
 
 Napi::Value RegionsWrap::Open(const Napi::FunctionReference& constructor, const Napi::CallbackInfo& info) {
@@ -168,6 +170,14 @@ Napi::Value RegionsWrap::CommitClears(const Napi::CallbackInfo& info) {
 
 void RegionsWrap::AbandonClears(const Napi::CallbackInfo&) {
   regions().AbandonClears();
+}
+
+void RegionsWrap::StopClears(const Napi::CallbackInfo&) {
+  regions().StopClears();
+}
+
+Napi::Value RegionsWrap::ClearsStopped(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), regions().ClearsStopped());
 }
 
 void RegionsWrap::Close(const Napi::CallbackInfo&) {

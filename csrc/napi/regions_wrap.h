@@ -36,6 +36,8 @@ class RegionsWrap : public Napi::ObjectWrap<RegionsWrap> {
   Napi::Value BeginClears(const Napi::CallbackInfo& info);
   Napi::Value CommitClears(const Napi::CallbackInfo& info);
   void AbandonClears(const Napi::CallbackInfo& info);
+  void StopClears(const Napi::CallbackInfo& info);
+  Napi::Value ClearsStopped(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 
   std::shared_ptr<clog::Regions> regions_;

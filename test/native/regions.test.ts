@@ -19,7 +19,7 @@ type Step =
   | { kind: "mark" | "clear"; regions: number[] }
   | { kind: "sync"; region: number; inSync: boolean }
   | { kind: "load"; bits: Uint8Array; valid: number; rest: boolean; also: "none" | "itself" | "other" }
-  | { kind: "write" | "flush" | "begin" | "commit" | "abandon" | "reopen" };
+  | { kind: "write" | "flush" | "begin" | "commit" | "abandon" | "stop" | "reopen" };
 
 // the same few for the most part, so that much happens to each
 const region = fc.oneof(
@@ -45,6 +45,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constantFrom(
         ...(["write", "flush", "flush", "begin", "begin", "commit", "commit", "abandon", "reopen"] as const),
+        ...(["write", "flush", "begin", "begin", "commit", "stop"] as const),
       ),
     }),
   },
@@ -132,6 +133,9 @@ describe("the regions of the addon", () => {
               case "abandon":
                 for (const some of both) some.abandonClears();
                 break;
+              case "stop":
+                for (const some of both) some.stopClears();
+                break;
               case "reopen":
                 for (const some of both) some.close();
                 content = undefined;
@@ -140,6 +144,7 @@ describe("the regions of the addon", () => {
             }
             assert.deepEqual(real.counts(), model.counts(), each.kind);
             assert.deepEqual(real.pending(), model.pending(), each.kind);
+            assert.equal(real.clearsStopped(), model.clearsStopped(), each.kind);
             assert.equal(real.nextUnsynced(0), model.nextUnsynced(0));
           }
           assert.deepEqual([real.count, real.pages], [model.count, model.pages]);

@@ -22,7 +22,6 @@ export class ClearRounds {
   #legs: Legs | undefined;
   #timer: NodeJS.Timeout | undefined;
   #round: Round | undefined;
-  #failed = false;
 
   constructor(regions: NativeRegions, writer: PageWriter, delay: number, onFailure: (error: Error) => void) {
     this.#regions = regions;
@@ -31,13 +30,12 @@ export class ClearRounds {
     this.#onFailure = onFailure;
   }
 
-  /** A flush of the legs failed: there are no more rounds before the next start (dm-log.c: flush_failed). */
+  /** A flush of the legs failed: there are no more rounds before the next resume (dm-log.c: flush_failed). */
   get failed(): boolean {
-    return this.#failed;
+    return this.#regions.clearsStopped();
   }
 
   start(legs: Legs): void {
-    this.#failed = false;
     this.#legs = legs;
     this.#timer = setInterval(() => {
       // a flush that lasts is waited for
@@ -45,9 +43,9 @@ export class ClearRounds {
     }, this.#delay).unref();
   }
 
-  /** There are no rounds before the next start. */
+  /** There are no rounds before the next resume. */
   fail(error: Error): void {
-    this.#failed = true;
+    this.#regions.stopClears();
     this.#onFailure(error);
   }
 
@@ -82,7 +80,7 @@ export class ClearRounds {
 
   #begin(): void {
     const legs = this.#legs;
-    if (!legs || this.#failed || this.#regions.beginClears() === 0) return;
+    if (!legs || this.#regions.beginClears() === 0) return;
     const round: Round = { stale: false, done: Promise.resolve().then(() => this.#run(legs, round)) };
     this.#round = round;
   }
@@ -93,7 +91,6 @@ export class ClearRounds {
     } catch (error) {
       if (round.stale) return;
       this.#round = undefined;
-      this.#regions.abandonClears();
       this.fail(error as Error);
       return;
     }

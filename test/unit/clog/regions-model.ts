@@ -36,8 +36,10 @@ export class RegionsModel implements NativeRegions {
     this.#durable = durable;
     this.pages = durable ? Math.ceil((BITS + Math.ceil(count / 64) * 8) / PAGE) : 0;
     const kept = path === undefined ? undefined : files.get(path);
-    this.restored = kept?.length === count;
-    this.#regions = kept?.length === count ? kept : new Uint8Array(count);
+    // the last one is for whether clears are stopped
+    const size = count + 1;
+    this.restored = kept?.length === size;
+    this.#regions = kept?.length === size ? kept : new Uint8Array(size);
     if (path !== undefined) files.set(path, this.#regions);
     for (let page = 0; page < this.pages; page++) this.#recheck(page);
   }
@@ -68,7 +70,8 @@ export class RegionsModel implements NativeRegions {
 
   counts(): { inSync: number; marked: number; clean: number } {
     this.#check();
-    const of = (flag: number): number => this.#regions.reduce((sum, region) => sum + (region & flag ? 1 : 0), 0);
+    const regions = this.#regions.subarray(0, this.count);
+    const of = (flag: number): number => regions.reduce((sum, region) => sum + (region & flag ? 1 : 0), 0);
     return { inSync: of(SYNC), marked: of(MARKED), clean: of(ON_DISK) };
   }
 
@@ -85,6 +88,7 @@ export class RegionsModel implements NativeRegions {
       const sync = said && (!also || region >= also.count || also.isClean(region));
       this.#regions[region] = (sync ? SYNC : 0) | (this.#durable ? ON_DISK : 0) | (this.#durable && sync ? PROVEN : 0);
     }
+    this.#regions[this.count] = 0;
     this.#clearing = false;
     this.#pending = new Set(Array.from({ length: this.pages }, (_, page) => page));
   }
@@ -120,7 +124,7 @@ export class RegionsModel implements NativeRegions {
 
   beginClears(): number {
     this.#check();
-    if (!this.#durable) return 0;
+    if (!this.#durable || this.clearsStopped()) return 0;
     let found = 0;
     for (let region = 0; region < this.count; region++) {
       const candidate = (this.#at(region) & (SYNC | MARKED | PROVEN)) === SYNC;
@@ -148,6 +152,16 @@ export class RegionsModel implements NativeRegions {
     this.#clearing = false;
   }
 
+  stopClears(): void {
+    this.abandonClears();
+    this.#regions[this.count] = 1;
+  }
+
+  clearsStopped(): boolean {
+    this.#check();
+    return this.#regions[this.count] === 1;
+  }
+
   close(): void {
     this.#closed = true;
   }
@@ -158,7 +172,7 @@ export class RegionsModel implements NativeRegions {
 
   #at(region: number): number {
     this.#check();
-    return this.#regions[region] ?? 0;
+    return region < this.count ? (this.#regions[region] ?? 0) : 0;
   }
 
   #put(region: number, flags: number, on: boolean): void {

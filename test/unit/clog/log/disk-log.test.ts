@@ -552,6 +552,21 @@ describe("a disk log", () => {
       assert.equal(host.reports.length, 2, "in sync");
     });
 
+    it("do not come back with another server: what a leg has lost, no later flush brings back", async () => {
+      disk.content = kernelLog(8192, COUNT, ALL);
+      const log = await resumed();
+      await write(log, 3);
+      leg0.failing.add("flush");
+      await round();
+      leg0.failing.clear();
+      await log.detach();
+      const next = await make(`${LOG} 1024`, { origin: "restored", resumed: true });
+      await round();
+      assert.deepEqual([onDisk().includes(3), next.status()], [false, "3 clustered-disk 1:2 F"]);
+      await next.postsuspend();
+      assert.equal(onDisk().includes(3), false);
+    });
+
     it("do not come when the legs are not known", async () => {
       host.mirrors = [];
       const log = await resumed();
