@@ -141,6 +141,7 @@ export class Answers {
       regions.push(region);
     }
     const done = (): Answer => ({ name });
+    if (name !== "CLEAR_REGION" && regions.length > 0) instance.marks++;
     if (name === "MARK_REGION") return this.#later(instance, name, log.mark(regions), done);
     if (name === "CLEAR_REGION") return this.#later(instance, name, log.clear(regions), done);
     if (regions.length === 0) return this.#later(instance, name, log.flush(), done);

@@ -9,7 +9,9 @@ export interface Received {
 interface Flight {
   readonly since: number;
   readonly waiting: Received[];
-  /** Of FLUSH: those that have come since it began. */
+  /** Of FLUSH: what had been marked when it began. */
+  readonly marks: unknown;
+  /** Of FLUSH: those that have come since more was marked. */
   readonly next: Received[];
 }
 
@@ -17,19 +19,23 @@ interface Flight {
  * What is asked for is done once at a time. The kernel asks again, under another number, when it has waited for 15 s, and
  * several of its threads can ask for the same at a time: all are answered with what the first brings.
  *
- * FLUSH is different: another thread of the kernel may have marked regions since the one under way began, so one that
- * comes meanwhile is answered by a flush that begins after it.
+ * FLUSH is different: another thread of the kernel may have marked regions since the one under way began. One that comes
+ * after that is answered by a flush that begins after it.
  */
 export class InFlight<Result> {
   readonly #flights = new Map<string, Flight>();
   readonly #perform: (request: LogRequest) => Result | Promise<Result>;
   readonly #answer: (received: Received, result: Result) => void;
 
-  /** `perform` does not fail. */
+  readonly #marks: (request: LogRequest) => unknown;
+
+  /** `perform` does not fail. `marks`: the same value as long as nothing more was marked in the log. */
   constructor(
     perform: (request: LogRequest) => Result | Promise<Result>,
     answer: (received: Received, result: Result) => void,
+    marks: (request: LogRequest) => unknown,
   ) {
+    this.#marks = marks;
     this.#perform = perform;
     this.#answer = answer;
   }
@@ -42,7 +48,9 @@ export class InFlight<Result> {
       this.#begin(key, [received]);
       return undefined;
     }
-    (received.request.body.name === "FLUSH" ? flight.next : flight.waiting).push(received);
+    const { request } = received;
+    const later = request.body.name === "FLUSH" && flight.marks !== this.#marks(request);
+    (later ? flight.next : flight.waiting).push(received);
     return flight.since;
   }
 
@@ -53,7 +61,7 @@ export class InFlight<Result> {
       for (const received of waiting) this.#answer(received, result);
       return;
     }
-    const flight: Flight = { since, waiting, next: [] };
+    const flight: Flight = { since, waiting, marks: this.#marks(request), next: [] };
     this.#flights.set(key, flight);
     void result.then((found) => {
       this.#flights.delete(key);

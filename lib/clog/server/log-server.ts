@@ -82,6 +82,11 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
       (received, result) => {
         this.#reply(received, result);
       },
+      (request) => {
+        const instance = this.#lifecycle.get(request);
+        // what the receive thread marks is not counted, so that it may always be more
+        return instance?.log && !instance.log.shared ? instance.marks : {};
+      },
     );
   }
 

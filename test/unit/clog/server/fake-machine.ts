@@ -30,6 +30,8 @@ export class FakeMachine {
   readonly regions: FakeRegions[] = [];
   devices: NativeDmDevice[] | NativeSystemFailure = [];
   openFailure: NativeSystemFailure | undefined;
+  /** Another kernel in place of {@link ask} and {@link send}. */
+  kernel: { open: NativeAddon["openLogSocket"] } | undefined;
   /** Calls of openLogSocket. */
   opened = 0;
   listed = 0;
@@ -163,8 +165,12 @@ export class FakeMachine {
   #addon(): NativeAddon {
     return {
       ...NO_ADDON,
-      openLogSocket: (_port, _receiveBuffer, opened, onRequests, onTrouble) => {
+      openLogSocket: (port, receiveBuffer, opened, onRequests, onTrouble) => {
         this.opened++;
+        if (this.kernel) {
+          this.kernel.open(port, receiveBuffer, opened, onRequests, onTrouble);
+          return;
+        }
         this.#onRequests = onRequests;
         this.#onTrouble = onTrouble;
         setImmediate(() => {

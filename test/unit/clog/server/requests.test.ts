@@ -110,6 +110,29 @@ describe("a log server's answers", () => {
       assert.deepEqual(log.calls, ["flush", "mark 1", "flush"]);
     });
 
+    it("are one of FLUSH when nothing was marked since, or one that is always slow would never be answered", async () => {
+      const log = bench.workshop.last;
+      const { opened, open } = gate();
+      log.gates.set("flush", opened);
+      const body: RequestBody = { name: "FLUSH", regions: [1n] };
+      const answers = [bench.ask(1n, body), bench.ask(1n, body)];
+      open();
+      await Promise.all(answers);
+      assert.deepEqual(log.calls, ["mark 1", "flush"]);
+    });
+
+    it("are two of FLUSH when the receive thread may have marked", async () => {
+      const log = bench.workshop.last;
+      log.shared = {} as NativeRegions;
+      const { opened, open } = gate();
+      log.gates.set("flush", opened);
+      const body: RequestBody = { name: "FLUSH", regions: [] };
+      const answers = [bench.ask(1n, body), bench.ask(1n, body)];
+      open();
+      await Promise.all(answers);
+      assert.deepEqual(log.calls, ["flush", "flush"]);
+    });
+
     it("tell of a second time, when the first took longer than the kernel waits", async () => {
       bench.workshop.last.gates.set("clear", new Promise(() => undefined));
       const identity = { uuid: "m", luid: 1n };
@@ -386,7 +409,7 @@ describe("a log server's answers", () => {
     });
   });
 
-  it("are none to what is no request", async () => {
+  it("are none to what is no request", () => {
     bench.machine.deliver(Buffer.alloc(20));
     const request = { flavour: "ulog" as const, uuid: "m", luid: 1n, version: 3, seq: 1 };
     const short = encodeRequest({ ...request, body: IN_SYNC });
