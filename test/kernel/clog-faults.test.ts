@@ -234,7 +234,7 @@ describe("clog: failing devices", function () {
   });
 
   it("a core log has no device that could fail, and its legs fail alike", async () => {
-    const { device: _, ...core } = table({ log: "clustered-core", uuid: "faults-core" });
+    const core = table({ log: "clustered-core", uuid: "faults-core", device: undefined });
     await bench.create("m", core);
     await bench.synced("m");
     const writing = checker();

@@ -32,7 +32,7 @@ describe("clog: mirrors", function () {
   const disk = (part: number, more: Partial<MirrorTable> = {}): MirrorTable =>
     mirror(part, { log: "clustered-disk", device: "/dev/ram2", ...more });
   /** The kernel's own log on the same disks. */
-  const kernels = ({ uuid: _, integratedFlush: __, ...table }: MirrorTable): MirrorTable => ({ ...table, log: "disk" });
+  const kernels = (table: MirrorTable): MirrorTable => ({ ...table, log: "disk" });
 
   /** Writes to one leg only, which a resynchronisation of the region would undo. */
   const scratch = async ({ legs, regionSize }: MirrorTable, regions: readonly number[]): Promise<void> => {
@@ -271,12 +271,6 @@ describe("clog: mirrors", function () {
     await server!.kill();
     await bench.remove("m");
     server = await Server.start(bench);
-    await server
-      .until(
-        "that it has gone",
-        ({ event, action, uuid }) => event === "log" && action === "removed" && uuid === "mirrors-0",
-      )
-      .catch(() => undefined);
     assert.deepEqual(
       (await server.logs()).map(({ uuid }) => uuid),
       ["mirrors-1"],

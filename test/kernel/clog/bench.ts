@@ -80,7 +80,7 @@ export class Checker {
   }
   async end(): Promise<void> {
     this.#process.stdin.end();
-    await this.#process.exit;
+    assert.notEqual(await endOf(this.#process, 10_000), "late", "a write is under way that does not end");
   }
 }
 
@@ -218,10 +218,17 @@ export class Bench implements AsyncDisposable {
 
   /** Removes every device-mapper device, suspended ones too. Needs a log server when there are mirrors. */
   async clean(): Promise<void> {
-    await Promise.all(this.#checkers.splice(0).map((checker) => checker.end()));
+    const checkers = this.#checkers.splice(0);
+    const stopped = Promise.all(checkers.map((checker) => checker.stop())).catch(() => undefined);
+    // writes that the kernel holds end with a suspend and a resume
+    const each = "for name in $(dmsetup ls | sed -n 's/^\\([^\\t]*\\)\\t(.*/\\1/p'); do";
+    if ((await within(stopped, 3000)) === "late") {
+      await this.run(`${each} timeout 20 dmsetup suspend --noflush --nolockfs $name; dmsetup resume $name; done`);
+      await within(stopped, 30_000);
+    }
+    await Promise.all(checkers.map((checker) => checker.end()));
     await this.sh(`for round in 1 2 3; do
-      for name in $(dmsetup ls | sed -n 's/^\\([^\\t]*\\)\\t(.*/\\1/p'); do
-        dmsetup resume $name >/dev/null 2>&1 || true; dmsetup remove $name >/dev/null 2>&1 || true; done; done
+      ${each} dmsetup resume $name >/dev/null 2>&1 || true; dmsetup remove $name >/dev/null 2>&1 || true; done; done
       test "$(dmsetup ls)" = "No devices found"`);
   }
 
@@ -244,16 +251,22 @@ export class Bench implements AsyncDisposable {
   }
 }
 
-/** The end of a process within a time, or "late". */
-export async function endOf(process: NodeProcess, ms: number): Promise<number | null | "late"> {
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | "late"> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
     timer = setTimeout(resolve, ms, "late");
   });
-  const end = process.exit.then(({ code }) => code);
-  return Promise.race([end, late]).finally(() => {
+  return Promise.race([promise, late]).finally(() => {
     clearTimeout(timer);
   });
+}
+
+/** The end of a process within a time, or "late". */
+export async function endOf(process: NodeProcess, ms: number): Promise<number | null | "late"> {
+  return within(
+    process.exit.then(({ code }) => code),
+    ms,
+  );
 }
 
 /** The first line that a process prints. */

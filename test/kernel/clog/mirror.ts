@@ -11,7 +11,7 @@ export interface MirrorTable {
   readonly uuid?: string;
   readonly integratedFlush?: boolean;
   /** Of a log on a disk: the device as the line spells it. */
-  readonly device?: string;
+  readonly device?: string | undefined;
   readonly regionSize: number;
   readonly sync?: "sync" | "nosync" | undefined;
   /** Device, or device and first sector. */

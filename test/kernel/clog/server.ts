@@ -164,7 +164,7 @@ async function listen(context: NodeContext, options: Omit<LogServerOptions, "log
           : part instanceof Error
             ? { message: part.message, code: (part as { code?: unknown }).code }
             : part,
-      ) ?? "null",
+      ),
     );
   for (const event of ["log", "report", "trouble", "close"] as const) {
     node.server.on(event, (details?: object) => {
