@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "sys/own_table.h"
+#include "sys/range_lock.h"
 #include "sys/thread.h"
 #include "sys/unique_fd.h"
 
@@ -103,7 +104,19 @@ class OpenDevice {
     }
   }
 
+  // A thread that is asleep in a write outlives its process (docs/kernel-notes.md), and a successor of that may write
+  // to the same place meanwhile. What the successor wrote must not be what is overwritten: so a write is under a lock
+  // that lasts as long as it does, in whatever process.
   BlockResult Write(const Operation& operation) const {
+    if (const int error = sys::LockRange(fd_.get(), 0, 0, F_WRLCK, sys::RangeWait::kYes); error != 0) {
+      return Failed(error, "fcntl");
+    }
+    BlockResult out = WriteLocked(operation);
+    const int error = sys::LockRange(fd_.get(), 0, 0, F_UNLCK, sys::RangeWait::kNo);
+    return out.error == 0 && error != 0 ? Failed(error, "fcntl") : std::move(out);
+  }
+
+  BlockResult WriteLocked(const Operation& operation) const {
     size_t done = 0;
     do {
       const ssize_t put = ::pwrite(fd_.get(), operation.data.get() + done, operation.size - done,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
@@ -59,6 +59,23 @@ describe("a block device's thread", () => {
     new Promise((resolve) => {
       device.close(resolve);
     });
+
+  it("writes when nobody else is writing any more: a killed server's last write comes before its successor's", async () => {
+    const [device, other] = [await open(file, true), await open(file, true)];
+    const fd = openSync(file, "r+");
+    assert.equal(addon.lockFile(fd), 0);
+    let written = 0;
+    const writing = [device, other].map(async (each, at) => {
+      assert.equal(await write(each, at * PAGE, Buffer.alloc(PAGE, "w")), 0);
+      written++;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.deepEqual([written, readFileSync(file, "latin1")[0]], [0, "x"]);
+    closeSync(fd);
+    await Promise.all(writing);
+    assert.equal(readFileSync(file, "latin1")[PAGE], "w");
+    await Promise.all([close(device), close(other)]);
+  });
 
   it("says what a file is", async () => {
     const device = await open(file);
