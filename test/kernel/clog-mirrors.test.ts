@@ -280,4 +280,24 @@ describe("clog: mirrors", function () {
     await bench.synced("m");
     assert.equal((await server.logs()).length, 2);
   });
+
+  it("I/O goes on while JavaScript does not: to regions that were just written, and every read", async () => {
+    await bench.create("m", disk(0, { sync: "nosync" }));
+    const io = (count: number): string =>
+      `dd if=/dev/zero of=/dev/mapper/m oflag=direct bs=4k seek=8 count=${count} conv=notrunc status=none
+       dd if=/dev/mapper/m of=/dev/null iflag=direct bs=4k count=${count} status=none`;
+    // from now on the log device says that the regions are dirty
+    await bench.sh(io(32));
+    const busy = server!.shell.call(() => {
+      const end = Date.now() + 12_000;
+      while (Date.now() < end);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await bench.sh(io(32));
+    let over = false;
+    void busy.then(() => (over = true));
+    await new Promise(setImmediate);
+    assert.equal(over, false, "JavaScript was there again before the I/O had ended");
+    await busy;
+  });
 });
