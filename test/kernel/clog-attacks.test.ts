@@ -116,7 +116,7 @@ describe("clog: attacks", function () {
     await checker.progress(50);
     for (let round = 0; round < 3; round++) {
       server.shell.process.kill("SIGSTOP");
-      await bench.sh(`stranger send ${PORT} request 200; blocks read /dev/mapper/m1 0 8 & sleep 1`);
+      await bench.sh(`stranger send ${PORT} request 200; blocks read /dev/mapper/m1 0 8 >/dev/null 2>&1 & sleep 2`);
       server.shell.process.kill("SIGCONT");
       await checker.progress(20);
     }

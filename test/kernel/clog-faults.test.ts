@@ -165,7 +165,7 @@ describe("clog: failing devices", function () {
     await settle(writing);
   });
 
-  it("the first leg fails: the second takes its place, and it is recovered from that", async () => {
+  it("the first leg fails: writes are held, and nothing that was acknowledged is lost when it is back", async () => {
     await bench.create("m", table());
     await bench.synced("m");
     const writing = checker();

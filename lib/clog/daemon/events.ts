@@ -30,8 +30,8 @@ export function describeReport(report: LogIdentity & LogReport): Line {
   switch (report.kind) {
     case "log-device-failed":
       return warning(
-        `its log device ${report.device} failed (${report.error.message}): the mirror holds writes until it has a log ` +
-          `device that works and was suspended and resumed`,
+        `its log device ${report.device} failed (${report.error.message}): the mirror holds writes until it has another ` +
+          `table with a log device that works, be it the same`,
       );
     case "log-device-recovered":
       return { priority: "notice", text: `${uuid}: its log device ${report.device} works again` };

@@ -42,7 +42,8 @@ export interface LogContext extends LogIdentity, LogArguments {
 
 /** What a log reports by itself. */
 export type LogReport =
-  /** The log device failed. Marks cannot be made durable: the kernel holds writes until the mirror is suspended and resumed. */
+  /** The log device failed. Marks cannot be made durable: the kernel holds writes until the
+   * mirror's table is loaded anew, be it the same (drivers/md/dm-raid1.c: log_failure). */
   | { kind: "log-device-failed"; device: string; error: Error }
   | { kind: "log-device-recovered"; device: string }
   /** Flushing a leg's cache failed. Nothing is called clean any more before the next resume. */
