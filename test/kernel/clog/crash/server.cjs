@@ -24,10 +24,7 @@ const BUILDS = {
 };
 
 function flushless(device) {
-  return Object.assign(Object.create(device), {
-    ...forward(device),
-    flush: (callback) => setImmediate(callback, 0),
-  });
+  return { ...forward(device), flush: (callback) => setImmediate(callback, 0) };
 }
 
 // written by O_DIRECT all the same, so that it comes to the disk and nothing but the flush is missing
@@ -35,7 +32,7 @@ function unsynced(device, path) {
   const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_DIRECT);
   // memory of WebAssembly begins at a page
   const page = Buffer.from(new WebAssembly.Memory({ initial: 1 }).buffer);
-  return Object.assign(Object.create(device), {
+  return {
     ...forward(device),
     write: (position, data, callback) => {
       page.set(data);
@@ -47,7 +44,7 @@ function unsynced(device, path) {
       fs.closeSync(fd);
       device.close(callback);
     },
-  });
+  };
 }
 
 // an object of the addon must be the receiver of its methods
