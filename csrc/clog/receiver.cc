@@ -109,7 +109,8 @@ int Receiver::State::Send(const uint8_t* datagram, size_t size, size_t type, dou
 void Receiver::State::Tell(Trouble trouble) {
   {
     const std::lock_guard lock(inbox_mutex);
-    if (inbox.troubles.size() >= kTroublesMax) return;
+    // the end of receiving is told however much else there was
+    if (inbox.troubles.size() >= kTroublesMax && trouble.kind != Trouble::Kind::kFailed) return;
     inbox.troubles.push_back(trouble);
   }
   bell.Ring();
