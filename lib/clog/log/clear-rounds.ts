@@ -52,8 +52,11 @@ export class ClearRounds {
   /** The last rounds, for at most so long: what is under way, and one that takes what has come since. */
   async finish(milliseconds: number): Promise<void> {
     clearInterval(this.#timer);
+    const legs = this.#legs;
     const rounds = async (): Promise<void> => {
       await this.#round?.done;
+      // too late, it would take regions into the next resume's round whose legs are being flushed already
+      if (this.#legs !== legs) return;
       this.#begin();
       await this.#round?.done;
     };

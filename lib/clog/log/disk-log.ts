@@ -53,6 +53,8 @@ export class DiskLog extends RegionLog {
   readonly #writer: PageWriter;
   readonly #rounds: ClearRounds;
   #legs: readonly string[] = [];
+  // nothing is taken up any more, and the regions may be closed
+  #ended = false;
 
   private constructor(context: LogContext, { device, words, regions, options }: Parts) {
     const find = options.findDevice ?? findDevice;
@@ -81,12 +83,14 @@ export class DiskLog extends RegionLog {
     const words = parseRegions(rest, context.length);
     const device = new LogDevice(name, words.regionCount, options.findDevice ?? findDevice);
     if (context.origin === "new") await device.open();
+    let log: DiskLog | undefined;
     try {
       const regions = context.regions(words.regionCount, true);
-      const log = new DiskLog(context, { device, words, options, regions });
+      log = new DiskLog(context, { device, words, options, regions });
       await log.#begin();
       return log;
     } catch (error) {
+      await log?.detach();
       await device.close();
       throw error;
     }
@@ -128,6 +132,7 @@ export class DiskLog extends RegionLog {
   }
 
   async detach(): Promise<void> {
+    this.#ended = true;
     this.running = false;
     this.#rounds.stop();
     await this.#writer.hold(this.#notRunning());
@@ -215,6 +220,10 @@ export class DiskLog extends RegionLog {
     } catch (error) {
       failure = error as Error;
     }
+    if (this.#ended) {
+      await this.#device.close();
+      throw this.#notRunning();
+    }
     load?.(contents);
     this.resync.restart();
     this.known = this.running = true;
@@ -255,9 +264,11 @@ export class DiskLog extends RegionLog {
   async #startRounds(): Promise<void> {
     const opening = Legs.open(this.#legs, this.#find);
     try {
-      this.#rounds.start(await within(LOOK_UP_LIMIT, opening, "open", "a leg of the mirror does not answer"));
+      const legs = await within(LOOK_UP_LIMIT, opening, "open", "a leg of the mirror does not answer");
+      if (this.#ended) legs.close();
+      else this.#rounds.start(legs);
     } catch (error) {
-      this.#rounds.fail(error as Error);
+      if (!this.#ended) this.#rounds.fail(error as Error);
       opening.then(
         (late) => {
           late.close();

@@ -649,6 +649,28 @@ describe("a disk log", () => {
       assert.deepEqual(host.kinds, ["leg-flush-failed"]);
     });
 
+    it("begins no round any more when legs answer after that, and after the next resume", async () => {
+      disk.content = kernelLog(8192, COUNT, ALL);
+      const log = await resumed();
+      await write(log, 3);
+      leg0.held.add("flush");
+      await round();
+      const suspend = log.postsuspend();
+      await turns();
+      mock.timers.tick(5000);
+      await suspend;
+      await log.resume();
+      await write(log, 4);
+      await round();
+      // not flushed by the round that is under way
+      await write(log, 5);
+      leg0.step();
+      await turns();
+      leg0.step();
+      await turns();
+      assert.deepEqual(onDisk(), [0, 1, 2, 4, 6, 7]);
+    });
+
     it("waits for a write that is under way: a later one would be to what is another's by then", async () => {
       disk.content = kernelLog(8192, COUNT, ALL);
       const log = await resumed();
@@ -822,6 +844,48 @@ describe("a disk log", () => {
       assert.deepEqual([onDisk().includes(3), disk.opened, leg1.opened], [false, 0, 0]);
       const next = await make(`${LOG} 1024`, { origin: "restored", resumed: true });
       assert.deepEqual(inSync(next), ALL);
+    });
+  });
+
+  describe("of a server that ends", () => {
+    it("in the midst of a resume, takes up nothing afterwards", async () => {
+      disk.content = kernelLog(8192, COUNT, ALL);
+      const log = await make();
+      host.deaf = true;
+      const resume = log.resume();
+      await turns();
+      await log.detach();
+      log.shared.close();
+      const failed = assert.rejects(resume, { code: "EIO", message: /not running/ });
+      mock.timers.tick(5000);
+      await turns();
+      await failed;
+      assert.deepEqual([disk.opened, leg0.opened, disk.count("write")], [0, 0, 0]);
+    });
+
+    it("while it opens the legs, begins no rounds", async () => {
+      disk.content = kernelLog(8192, COUNT, ALL);
+      const { find } = host;
+      let open: () => void = () => undefined;
+      const opening = new Promise<void>((resolve) => (open = resolve));
+      const context = host.context("clustered-disk", `${LOG} 1024`, LENGTH);
+      const log = await DiskLog.create(context, {
+        findDevice: async (word) => {
+          if (word === "1:0") await opening;
+          return find(word);
+        },
+      });
+      const resume = log.resume();
+      await turns();
+      await log.detach();
+      log.shared.close();
+      open();
+      await turns();
+      await resume;
+      assert.deepEqual([disk.opened, leg0.opened, leg1.opened], [0, 0, 0]);
+      assert.doesNotThrow(() => {
+        mock.timers.tick(CLEAR_DELAY);
+      });
     });
   });
 
