@@ -11,6 +11,7 @@ import type { LogInstance } from "./instance";
 import { Refusal } from "./refusal";
 
 const { EINVAL } = constants.errno;
+const MARKED_AT_ONCE = 4096;
 
 type Outcome = Answer | Refusal;
 
@@ -54,6 +55,18 @@ export class Answers {
       }
     } catch (thrown) {
       return this.#failed(instance, body.name, thrown);
+    }
+  }
+
+  /** Whatever is in sync may be about to be written. Throws what the log throws. */
+  async markAll(instance: LogInstance, log: DirtyLog): Promise<void> {
+    instance.marks++;
+    let regions: number[] = [];
+    for (let region = 0; region < instance.regionCount; region++) {
+      if (log.inSync(region)) regions.push(region);
+      if (regions.length < MARKED_AT_ONCE && region + 1 < instance.regionCount) continue;
+      if (regions.length > 0) await log.mark(regions);
+      regions = [];
     }
   }
 

@@ -34,6 +34,8 @@ export class LogInstance implements LogIdentity {
   device: { major: number; minor: number; name: string } | undefined;
   /** Regions of which the kernel was told that they are not in sync; not used when the receive thread answers. */
   readonly unsynced: RegionSet = new RegionSet();
+  /** Made again while the kernel may be between its marks and the end of its flush: which regions it has marked, nobody knows. */
+  unsure = false;
   /** How often regions were marked by way of the server. */
   marks = 0;
   #last: Promise<unknown> = Promise.resolve();

@@ -216,6 +216,7 @@ export class Lifecycle {
     const replaced = this.#instances.get(key);
     if (replaced) void this.#leave(replaced);
     this.#instances.set(key, instance);
+    instance.unsure = origin === "rebuilt";
     instance.ready = instance.control(() => this.#make(instance, origin));
     instance.ready.catch((thrown: unknown) => {
       if (this.#instances.get(key) === instance) this.#instances.delete(key);
@@ -298,8 +299,14 @@ export class Lifecycle {
       .sort((one, other) => (other.resumedAt ?? 0) - (one.resumedAt ?? 0))[0];
   }
 
-  #attach({ state, flavour, uuid, luid, log, gone }: LogInstance): void {
-    if (state !== "active" || gone || !log?.shared) return;
+  /** Nothing is marked of which the log does not know. */
+  sure(instance: LogInstance): void {
+    instance.unsure = false;
+    this.#attach(instance);
+  }
+
+  #attach({ state, flavour, uuid, luid, log, gone, unsure }: LogInstance): void {
+    if (state !== "active" || gone || unsure || !log?.shared) return;
     this.#socket?.attach(uuid, luid, flavour === "clog", log.shared);
   }
 
@@ -402,6 +409,7 @@ export class Lifecycle {
       if (missed) await log.presuspend();
       await log.postsuspend();
     } finally {
+      instance.unsure = false;
       // here too
       await this.#become(instance, "suspended");
       this.#tellStep(instance, "suspended");

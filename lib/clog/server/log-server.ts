@@ -244,7 +244,7 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
     const { name } = request.body;
     const instance = this.#lifecycle.get(request);
     if (instance?.log && instance.regionSize > 0 && !LIFE.has(name)) {
-      if (instance.running) return this.#answers.answer(instance, instance.log, request);
+      if (instance.running && !instance.unsure) return this.#answers.answer(instance, instance.log, request);
     }
     return this.#performLater(request).catch((error: unknown) => this.#refuse(request, error));
   }
@@ -294,7 +294,16 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
       if (answer) return answer;
       if (STARTS_IO.has(name)) await this.#lifecycle.resumeMissed(instance, name);
     }
+    if (instance.unsure) await this.#ascertain(instance, log, name);
     return this.#answers.answer(instance, log, request);
+  }
+
+  // The kernel's worker marks regions, flushes, and only then asks for anything else. So marks that a predecessor has answered
+  // for are those of a flush that comes first; and they may be of any region.
+  async #ascertain(instance: LogInstance, log: DirtyLog, name: RequestName): Promise<void> {
+    if (DURING_FLUSH.has(name)) return;
+    if (name === "FLUSH") await this.#answers.markAll(instance, log);
+    if (instance.unsure) this.#lifecycle.sure(instance);
   }
 
   /** The log, when it is made; undefined when it cannot be, of which there was an event. */
@@ -325,6 +334,15 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
 
 /** Steps of a log's life: never answered by the log itself. */
 const LIFE: ReadonlySet<RequestName> = new Set(["CTR", "DTR", "PRESUSPEND", "POSTSUSPEND", "RESUME"]);
+
+/** What may come between a mark and its flush: of the worker, and of whoever asks for the mirror's status. */
+const DURING_FLUSH: ReadonlySet<RequestName> = new Set([
+  "MARK_REGION",
+  "GET_REGION_SIZE",
+  "GET_SYNC_COUNT",
+  "STATUS_INFO",
+  "STATUS_TABLE",
+]);
 
 async function askAgain(): Promise<Refusal> {
   await delay(PACE_MS, undefined, { ref: false });

@@ -13,7 +13,8 @@ export interface LogServerOptions {
   /**
    * Where the server keeps what its successor has to know, for a death of it that the mirrors are to survive; in a file
    * system that a reboot empties. One server at a time. Default "/run/clusterlock/clogd". False: nowhere; after a restart
-   * everything that was not clean on a log device is resynchronised.
+   * everything that was not clean on a log device is resynchronised, and when the kernel was waiting for a flush, all of
+   * the mirror at its next resume.
    */
   directory?: string | false | undefined;
   /** The socket's own nl_pid, of which a machine has one. Default 0x636c6f67 ("clog"). */

@@ -278,6 +278,43 @@ describe("a log's life in a server", () => {
       assert.deepEqual(bench.steps, ["rebuilt m 7"]);
     });
 
+    it("has everything marked by a flush that comes first: nobody knows what it is for", async () => {
+      bench.workshop.prepare = (log) => {
+        for (const region of [0, 1, 3]) log.synced.add(region);
+      };
+      await bench.construct(7n, WORDS, true);
+      await bench.done(7n, "RESUME", { name: "MARK_REGION", regions: [2n] }, { name: "FLUSH", regions: [] });
+      await bench.done(7n, { name: "FLUSH", regions: [] });
+      assert.deepEqual(bench.workshop.last.calls, ["mark 2", "mark 0 1 3", "flush", "flush"]);
+    });
+
+    it("has nothing else marked when the kernel was doing something else", async () => {
+      for (const body of [
+        { name: "IN_SYNC", region: 0n },
+        { name: "CLEAR_REGION", regions: [1n] },
+        { name: "GET_RESYNC_WORK" },
+      ] as const) {
+        bench.workshop.prepare = (log) => log.synced.add(0);
+        const luid = BigInt(bench.workshop.made.length + 7);
+        await bench.construct(luid, WORDS, true);
+        await bench.done(luid, "RESUME", body);
+        bench.workshop.last.calls.length = 0;
+        await bench.done(luid, { name: "MARK_REGION", regions: [2n] }, { name: "FLUSH", regions: [] });
+        assert.deepEqual(bench.workshop.last.calls, ["mark 2", "flush"]);
+      }
+    });
+
+    it("leaves its requests to the server until that is clear, and then no more", async () => {
+      bench.workshop.prepare = (log) => {
+        log.shared = bench.workshop.last.context.regions(log.regionCount, true);
+      };
+      await bench.construct(7n, WORDS, true);
+      await bench.done(7n, "RESUME", { name: "MARK_REGION", regions: [2n] });
+      assert.deepEqual(bench.machine.socket, []);
+      await bench.done(7n, { name: "FLUSH", regions: [] });
+      assert.deepEqual(bench.machine.socket, ["attach m 7"]);
+    });
+
     it("is made anew when it is known as another", async () => {
       await bench.mirror(1n);
       await bench.construct(1n, ["16384", "fake", "1024"], true);
