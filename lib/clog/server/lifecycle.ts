@@ -111,6 +111,7 @@ export class Lifecycle {
       const file = this.#registry?.regionsPath(entry) ?? "";
       this.#told.trouble({ kind: "damaged", path: file, reason: "it has not the regions of the log" });
       const known = entry.resumedAt !== undefined;
+      await this.#forget(entry);
       await this.#put(new LogInstance({ ...entry, state: known ? "active" : "created" }), known ? "rebuilt" : "new");
     }
   }
@@ -265,7 +266,6 @@ export class Lifecycle {
       instance.regionCount = log.regionCount;
       // a new table can still be refused
       if (origin === "new") await this.#registry?.keep(instance);
-      if (origin === "rebuilt") await this.#keep(instance);
     } catch (error) {
       await this.#discard(instance);
       throw error;
@@ -300,9 +300,13 @@ export class Lifecycle {
   }
 
   /** Nothing is marked of which the log does not know. */
-  sure(instance: LogInstance): void {
+  async sure(instance: LogInstance): Promise<void> {
     instance.unsure = false;
     this.#attach(instance);
+    // not before: a successor would take it for one that knows
+    await instance.control(async () => {
+      if (!instance.gone) await this.#keep(instance);
+    });
   }
 
   #attach({ state, flavour, uuid, luid, log, gone, unsure }: LogInstance): void {
@@ -465,7 +469,7 @@ export class Lifecycle {
 
   async #become(instance: LogInstance, state: InstanceState): Promise<void> {
     instance.become(state);
-    if (!instance.gone) await this.#keep(instance);
+    if (!instance.gone && !instance.unsure) await this.#keep(instance);
   }
 
   /** Does not fail: the kernel goes on with the log in any case. */

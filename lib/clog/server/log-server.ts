@@ -303,7 +303,7 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
   async #ascertain(instance: LogInstance, log: DirtyLog, name: RequestName): Promise<void> {
     if (DURING_FLUSH.has(name)) return;
     if (name === "FLUSH") await this.#answers.markAll(instance, log);
-    if (instance.unsure) this.#lifecycle.sure(instance);
+    if (instance.unsure) await this.#lifecycle.sure(instance);
   }
 
   /** The log, when it is made; undefined when it cannot be, of which there was an event. */

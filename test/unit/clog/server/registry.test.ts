@@ -226,6 +226,22 @@ describe("what a log server leaves to its successor", () => {
       await rebuilt();
     });
 
+    it("when its log was rebuilt, and what the kernel is about was not known yet: it is rebuilt again", async () => {
+      bench.workshop.prepare = (log) => {
+        withRegions(log);
+        log.synced.add(0);
+      };
+      await bench.mirror();
+      bench.machine.remove(`run/clogd/${path.basename(jsonFile(), ".json")}.regions`);
+      await bench.restart();
+      await rebuilt();
+      await bench.restart();
+      await bench.done(1n, { name: "FLUSH", regions: [] });
+      assert.deepEqual(bench.workshop.last.calls, ["mark 0", "flush"]);
+      await bench.restart();
+      assert.deepEqual(states(), [[1n, "active"]]);
+    });
+
     it("when the regions are another number's; the log is rebuilt", async () => {
       await bench.mirror();
       writeFileSync(jsonFile().replace(".json", ".regions"), "9");
@@ -337,6 +353,7 @@ describe("what a log server leaves to its successor", () => {
     bench.machine.remove("run/clogd");
     assert.equal((await bench.construct(1n)).error, -2);
     assert.equal((await bench.construct(1n, WORDS, true)).error, 0);
+    assert.equal(await bench.inSync(1n, 0n), false);
     assert.deepEqual(bench.kinds(), ["construction-failed", "not-kept"]);
   });
 
