@@ -1,6 +1,7 @@
 // What the cluster log needs of the system, on real block devices and a real device-mapper.
 
 import assert from "node:assert/strict";
+import { constants } from "node:os";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 
@@ -157,6 +158,9 @@ describe("cluster log: block devices and device-mapper", function () {
       );
       // the zombie's table is gone; the thread's has the device and the bell of its mailbox
       assert.match(states, /^Z \S+ 0\nD clog-device 2$/);
+      // but for the lock of its write, for which the next one waits
+      const lock = `say(addon.lockFile(fs.openSync("/dev/mapper/lin", "r+")))`;
+      assert.equal(await node(lock), -constants.errno.EAGAIN);
       // A successor takes the lock and the socket's name while the first is still there, and can be told to end.
       const second = cluster.exec(1, [...argv, "worker"]);
       assert.equal(
@@ -175,6 +179,7 @@ describe("cluster log: block devices and device-mapper", function () {
       assert.equal(await ended, "ended");
       second.stdin.end("end\n");
       assert.equal((await second.exit).code, 0);
+      assert.equal(await node(lock), 0);
     });
   }
 
