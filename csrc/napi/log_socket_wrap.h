@@ -11,7 +11,7 @@
 
 namespace clusterlock::napi {
 
-class LogSocketWrap : public Napi::ObjectWrap<LogSocketWrap>, private Closable {
+class LogSocketWrap final : public Napi::ObjectWrap<LogSocketWrap>, public Closable {
  public:
   // Puts openLogSocket and openRegions into `exports`.
   static void Export(Napi::Env env, Napi::Object exports, const std::shared_ptr<Instance>& instance);

@@ -9,7 +9,7 @@
 
 namespace clusterlock::napi {
 
-class RegionsWrap : public Napi::ObjectWrap<RegionsWrap> {
+class RegionsWrap final : public Napi::ObjectWrap<RegionsWrap> {
  public:
   static Napi::Function Define(Napi::Env env);
   // openRegions(count, durable, path?)
