@@ -32,7 +32,7 @@ export interface ServeOptions {
 export function serveOptions(args: readonly string[]): ServeOptions {
   const values = parse(args, SERVE);
   const protect = values.protect === true;
-  const delay = number("--clear-delay", values["clear-delay"], 0, 3_600);
+  const delay = number("--clear-delay", values["clear-delay"], 0.001, 3_600);
   return {
     directory: file("--directory", values.directory),
     pidfile: file("--pidfile", values.pidfile),

@@ -30,11 +30,14 @@ export function describeReport(report: LogIdentity & LogReport): Line {
   switch (report.kind) {
     case "log-device-failed":
       return warning(
-        `its log device ${report.device} failed (${report.error.message}): the mirror holds writes until it has another ` +
-          `table with a log device that works, be it the same`,
+        `its log device ${report.device} failed (${report.error.message}): the mirror holds writes until a table with ` +
+          `a log device that works is loaded (also the same one again), and it was suspended and resumed`,
       );
     case "log-device-recovered":
-      return { priority: "notice", text: `${uuid}: its log device ${report.device} works again` };
+      return {
+        priority: "notice",
+        text: `${uuid}: its log device ${report.device} works again; writes that are held go on when the mirror's table was loaded anew`,
+      };
     case "leg-flush-failed":
       return warning(
         `the cache of leg ${report.device} could not be flushed (${report.error.message}): no region is called clean ` +

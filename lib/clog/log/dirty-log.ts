@@ -42,8 +42,8 @@ export interface LogContext extends LogIdentity, LogArguments {
 
 /** What a log reports by itself. */
 export type LogReport =
-  /** The log device failed. Marks cannot be made durable: the kernel holds writes until the
-   * mirror's table is loaded anew, be it the same (drivers/md/dm-raid1.c: log_failure). */
+  /** The log device failed. Marks cannot be made durable: the kernel holds writes until a table with
+   * a log device that works is loaded, the same one again if that is the one, and the mirror was suspended and resumed. */
   | { kind: "log-device-failed"; device: string; error: Error }
   | { kind: "log-device-recovered"; device: string }
   /** Flushing a leg's cache failed. Nothing is called clean any more before the next resume. */
@@ -102,7 +102,7 @@ export interface DirtyLog {
   /** Whether another node is recovering the region, so that writes to it have to wait; and the first region that may still
    * be recovered by anybody before the next resume (`regionCount`: none). */
   remoteRecovering(region: number): { recovering: boolean; firstUnsynced: number };
-  /** For people and programs: what `LogServer.status()` shows of it. */
+  /** For people and programs: what `LogServer.logs()` shows of it. */
   describe?(): LogDescription;
 }
 

@@ -71,6 +71,8 @@ describe("the command line of clusterlock clogd", function () {
       ["--oom-score-adj", "much"],
       ["--oom-score-adj", ""],
       ["--clear-delay", "-1"],
+      // a table of a log with no delay at all would be refused
+      ["--clear-delay", "0"],
       ["--clear-delay", "1e9"],
       ["--pidfile", ""],
       ["--pidfile"],
