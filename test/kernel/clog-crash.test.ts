@@ -13,13 +13,14 @@ import { Judge } from "./clog/crash/analysis";
 import { cutsAt } from "./clog/crash/images";
 import { compareLogWrites, readLogWrites } from "./clog/crash/log-writes";
 import { putBack, startAgain } from "./clog/crash/restart";
+import type { Subject } from "./clog/crash/rig";
 import { clustered, KERNEL, MARKER, Rig } from "./clog/crash/rig";
 import { shortLife, wholeLife } from "./clog/crash/scenario";
 import { rounds } from "./support/rounds";
 import { seed } from "./support/seed";
 
 const WHOLE = clustered("whole", false);
-const RESTARTS = rounds(60, 10);
+const RESTARTS = rounds(60, 5);
 
 describe("cluster log: what a power cut can leave", function () {
   this.timeout(300_000);
@@ -59,16 +60,20 @@ describe("cluster log: what a power cut can leave", function () {
       const from = read;
       const verdict = judge.read(unread());
       const compared = compareLogWrites(readRecording(record).events(), MARKER, logs.map(readLogWrites), from);
-      assert.ok(compared.sectors > 1000 && compared.flushes > 100, `nothing to compare: ${JSON.stringify(compared)}`);
+      const enough = compared.sectors > 1000 && compared.flushes > 100 && compared.fuas > 50;
+      assert.ok(enough, `nothing to compare: ${JSON.stringify(compared)}`);
+      assert.ok(compared.overtaken < compared.sectors / 100, `two orders of flushes: ${JSON.stringify(compared)}`);
       return verdict;
     }
 
-    for (const [subject, deaths] of [
-      [KERNEL, 0],
+    const lives: [subject: Subject, deaths: number][] = [
       [WHOLE, 2],
       // a death costs 15 s when the kernel has just asked for something
       [clustered("whole", true), rounds(2, 0)],
-    ] as const) {
+    ];
+    // it is none of ours: see docs/kernel-notes.md
+    if (rounds(1, 0) === 1) lives.push([KERNEL, 0]);
+    for (const [subject, deaths] of lives) {
       it(`is in order under ${subject.title}`, async () => {
         const { violations, seen } = judged(await wholeLife(rig, subject, first, deaths));
         const some = violations.slice(0, 10).map(({ kind, at, text }) => `${kind} at ${at}: ${text}`);
@@ -94,17 +99,15 @@ describe("cluster log: what a power cut can leave", function () {
   });
 
   describe("is what a mirror starts again from", () => {
-    before(async function () {
-      if (life === undefined) this.skip();
+    before(async () => {
       rig = await Rig.open({ log: directory });
       await rig.sh("modprobe dm-mirror");
     });
-    after(async () => {
-      if (life !== undefined) await rig.cluster.down();
-    });
+    after(async () => rig.cluster.down());
 
     it(`and then it is whole, with all that was acknowledged, from ${RESTARTS} of these states`, async () => {
-      const [begin, end] = life!;
+      assert.ok(life, `the test "is in order under ${WHOLE.title}" has to go before, and well`);
+      const [begin, end] = life;
       const dice = random(first);
       const places = Array.from({ length: RESTARTS }, () => begin + 1 + Math.floor(dice() * (end - begin - 1)));
       places.sort((a, b) => a - b);

@@ -53,15 +53,19 @@ export function readLogWrites(file: string): LogWritesEntry[] {
 /** A device at a mark, by sector; of sectors that were not written since the log began there is nothing. */
 interface Marked {
   readonly mark: string;
-  /** What was certain. */
-  readonly held: ReadonlyMap<number, number>;
+  /** What was certain: more than one content where the log does not say which is the newer. */
+  readonly held: ReadonlyMap<number, readonly number[]>;
   /** Whether this content came to the log after the mark: it was not certain then, if it was written at all. */
   later(sector: number, content: number): boolean;
 }
 
+// A durable write comes to the log when it is done, one that was done before it and waits for a flush only then: so the
+// older of two of a sector may stand behind the newer, with no flush between them but one that was under way.
 function* replay(entries: readonly LogWritesEntry[], contents: Contents): Generator<Marked, void> {
-  const held = new Map<number, number>();
+  const held = new Map<number, readonly number[]>();
   const last = new Map<string, number>();
+  let durable = new Map<number, number>();
+  let durableBefore = new Map<number, number>();
   const each = (index: number, take: (sector: number, content: number) => void): void => {
     const { sector, data } = entries[index]!;
     for (let at = 0; at < data.length; at += SECTOR) {
@@ -69,8 +73,13 @@ function* replay(entries: readonly LogWritesEntry[], contents: Contents): Genera
     }
   };
   for (const index of entries.keys()) each(index, (sector, content) => last.set(`${sector} ${content}`, index));
-  for (const [index, { mark }] of entries.entries()) {
-    each(index, (sector, content) => held.set(sector, content));
+  for (const [index, { mark, flush, fua }] of entries.entries()) {
+    each(index, (sector, content) => {
+      const newer = fua ? undefined : (durable.get(sector) ?? durableBefore.get(sector));
+      held.set(sector, newer === undefined ? [content] : [content, newer]);
+      if (fua) durable.set(sector, content);
+    });
+    if (flush) [durableBefore, durable] = [durable, new Map<number, number>()];
     if (mark === undefined) continue;
     yield { mark, held, later: (sector, content) => (last.get(`${sector} ${content}`) ?? 0) > index };
   }
@@ -125,12 +134,12 @@ export function compareLogWrites(
     for (const [index, one] of replays.entries()) {
       const { value } = one.next();
       if (value?.mark !== mark.point) throw new Error(`disk ${index} has mark ${value?.mark} for ${mark.point}`);
-      for (const [sector, content] of value.held) {
+      for (const [sector, possible] of value.held) {
         const certain = states.of(index).certain(sector);
         compared.sectors++;
         if (states.of(index).possible(sector).length > 1) compared.open++;
-        if (certain.length === 1 && certain[0] === content) continue;
-        if (certain.every((one) => one === content || value.later(sector, one))) {
+        if (certain.length === 1 && possible.includes(certain[0]!)) continue;
+        if (certain.every((one) => possible.includes(one) || value.later(sector, one))) {
           compared.overtaken++;
           continue;
         }
