@@ -11,6 +11,7 @@ import { type MirrorTable, mirrorLine } from "./clog/mirror";
 import { type NaiveNode, type Wrongs, startNaive } from "./clog/naive";
 import { Server, type ServerNode } from "./clog/server";
 import type { Shell } from "./support/shell";
+import { itLong } from "./support/rounds";
 
 const LENGTH = 8192;
 const REGION = 512;
@@ -115,7 +116,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
   });
 
   describe("9: EAGAIN must not take the full form where the kernel wants data", () => {
-    it("in it, the kernel's next try has no room: a table is refused, a status is COM_FAILURE", async () => {
+    itLong("in it, the kernel's next try has no room: a table is refused, a status is COM_FAILURE", async () => {
       const shell = await bad({ again: { types: [6], times: 1, form: "full" } });
       const { code } = await bench.run(`dmsetup create m --table "${mirrorLine(core())}"`);
       assert.notEqual(code, 0);
@@ -211,7 +212,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
   });
 
   describe("13: what falls out of sync after all was in sync is recovered after the next resume only", () => {
-    it("nobody is told, and the region stays on one leg", async () => {
+    itLong("nobody is told, and the region stays on one leg", async () => {
       const shell = await bad({});
       const table = core();
       await bench.create("m", table);
@@ -256,7 +257,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
   });
 
   describe("14: who has said that there is no work must call for it", () => {
-    it("otherwise nobody asks", async () => {
+    itLong("otherwise nobody asks", async () => {
       const shell = await bad({ idle: true });
       await bench.create("m", core());
       await bench.sh("sleep 1");
@@ -338,7 +339,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
         if dmsetup create m --table "${table}" 2>/dev/null; then exit 1; fi; done`);
     };
 
-    it("one that refuses what it knows refuses good tables", async () => {
+    itLong("one that refuses what it knows refuses good tables", async () => {
       const shell = await bad({ device: "/dev/absent" });
       await abandon("abandoned");
       const { known, dtr } = await shell.call((node) => {
@@ -379,7 +380,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
   });
 
   describe("20: another listener on the kernel's group", () => {
-    it("makes the kernel wait for ever when there is no server, where any user may join", async function () {
+    itLong("makes the kernel wait for ever when there is no server, where any user may join", async function () {
       const listener = bench.exec(["setpriv", "--reuid=65534", "--clear-groups", "stranger", "listen"]);
       const said = await firstLine(listener);
       if (!bench.atLeast(6, 6)) {

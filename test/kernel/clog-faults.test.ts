@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { Bench } from "./clog/bench";
 import type { MirrorTable } from "./clog/mirror";
 import { Server, type ServerNode } from "./clog/server";
+import { itLong } from "./support/rounds";
 
 const LENGTH = 8192;
 const REGION = 128;
@@ -98,7 +99,8 @@ describe("clog: failing devices", function () {
     ["can be read only", readOnly(2, LOG)],
   ] as const) {
     for (const integratedFlush of [false, true]) {
-      it(`the log device ${what}${integratedFlush ? ", integrated_flush" : ""}: writes are held until the table is loaded anew`, async () => {
+      const test = integratedFlush ? itLong : it;
+      test(`the log device ${what}${integratedFlush ? ", integrated_flush" : ""}: writes are held until the table is loaded anew`, async () => {
         await bench.create("m", table({ integratedFlush }));
         await bench.synced("m");
         const writing = checker();

@@ -9,3 +9,8 @@ export function rounds(many: number, few: number): number {
 export function describeLong(title: string, suite: (this: Mocha.Suite) => void): void {
   if (long) describe(title, suite);
 }
+
+/** Tests of the same kind. */
+export function itLong(title: string, test: (this: Mocha.Context) => Promise<void>): void {
+  if (long) it(title, test);
+}
