@@ -108,6 +108,8 @@ export class DiskLog extends RegionLog {
    */
   async resume(): Promise<void> {
     if (this.running) return;
+    // "all in sync" of what was before would end the kernel's recovery of what is not any more
+    this.known = false;
     const failure = await this.#takeUp((contents) => {
       const { bits, valid } = contents ?? { bits: NOTHING, valid: 0 };
       const rest = contents !== undefined && this.#words.sync === "nosync";

@@ -252,6 +252,21 @@ describe("a disk log", () => {
       assert.deepEqual(inSync(log), []);
     });
 
+    it("counts nothing as in sync while it finds out what is", async () => {
+      disk.content = kernelLog(8192, COUNT, ALL);
+      const log = await resumed();
+      await log.postsuspend();
+      disk.content = kernelLog(8192, COUNT, [1, 2]);
+      disk.held.add("read");
+      const resuming = log.resume();
+      await turns();
+      assert.deepEqual([log.syncCount(), log.remoteRecovering().firstUnsynced], [0, 0]);
+      disk.held.clear();
+      disk.step();
+      await resuming;
+      assert.equal(log.syncCount(), 2);
+    });
+
     it("reads the device again after a suspend, and takes what it and memory agree on", async () => {
       disk.content = kernelLog(8192, COUNT, [0, 1, 2, 3]);
       const log = await resumed();
