@@ -392,8 +392,8 @@ function load(): NativeAddon {
   }
 }
 
-/** @internal Puts another addon in place: the tests' double of the kernel's devices. */
-export function useAddon(addon: NativeAddon): void {
+/** @internal Puts another addon in place: the tests' double of the kernel's devices; undefined ends that. */
+export function useAddon(addon: NativeAddon | undefined): void {
   loaded = addon;
 }
 

@@ -18,6 +18,10 @@ describe("what systemd is told", () => {
     });
   });
 
+  afterEach(() => {
+    useAddon(undefined);
+  });
+
   const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
   it("is nothing without a socket, or with one of another family", () => {

@@ -19,6 +19,7 @@ describe("the daemon's pidfile", () => {
     useAddon({ ...NO_ADDON, lockFile: () => lock() });
   });
   afterEach(() => {
+    useAddon(undefined);
     rmSync(directory, { recursive: true });
   });
 

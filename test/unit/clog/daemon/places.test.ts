@@ -40,6 +40,7 @@ describe("where the daemon must not be", () => {
     here = `${((dev >> 8) & 0xfff).toString()}:${(dev & 0xff).toString()}`;
   });
   afterEach(() => {
+    useAddon(undefined);
     rmSync(base, { recursive: true });
   });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 
 import { CoreLog } from "../../../../lib/clog/log/core-log";
 import type { LogContext } from "../../../../lib/clog/log/dirty-log";
+import { useAddon } from "../../../../lib/native";
 
 import { FakeHost, turns } from "./fake-host";
 
@@ -13,6 +14,9 @@ describe("a core log", () => {
   beforeEach(() => {
     host = new FakeHost();
     host.mirror("LVM-a", "clustered-core 1024", ["1:0", "1:1"]);
+  });
+  afterEach(() => {
+    useAddon(undefined);
   });
 
   const make = (words = "1024", changes: Partial<LogContext> = {}): CoreLog =>

@@ -7,6 +7,7 @@ import { DiskLog } from "../../../../lib/clog/log/disk-log";
 import { runs } from "../../dlmfs/support";
 
 import { type FakeDisk, FakeHost, cleanOnDisk, kernelLog, turns } from "./fake-host";
+import { useAddon } from "../../../../lib/native";
 
 // the bits fill one page, and a sector of another
 const COUNT = 8 * (3072 + 512);
@@ -204,6 +205,7 @@ class Play {
 
 describe("a disk log, when the machine stops at any moment", () => {
   afterEach(() => {
+    useAddon(undefined);
     mock.timers.reset();
   });
 

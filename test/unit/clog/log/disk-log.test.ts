@@ -7,6 +7,7 @@ import { DiskLog } from "../../../../lib/clog/log/disk-log";
 import { valueError } from "../../dlmfs/support";
 
 import { type FakeDisk, FakeHost, cleanOnDisk, kernelLog, turns } from "./fake-host";
+import { useAddon } from "../../../../lib/native";
 
 // regions of 1024 sectors
 const LENGTH = 8192;
@@ -31,6 +32,7 @@ describe("a disk log", () => {
   });
 
   afterEach(() => {
+    useAddon(undefined);
     mock.timers.reset();
   });
 

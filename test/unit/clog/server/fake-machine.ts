@@ -59,7 +59,7 @@ export class FakeMachine {
 
   end(): void {
     Object.assign(ROOTS, real);
-    useAddon(NO_ADDON);
+    useAddon(undefined);
     rmSync(this.root, { recursive: true, force: true });
   }
 
