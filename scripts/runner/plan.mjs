@@ -7,7 +7,7 @@ export const SUITES = {
   native: { specs: ["test/native/**/*.test.ts"], limit: 10 * MINUTE },
   lifecycle: { specs: ["test/lifecycle/**/*.test.ts"], limit: 10 * MINUTE },
   // Three at a time: a lab waits more than it works. What an area has is in one lane, so that its suites share clusters.
-  kernel: { lanes: { files: ["dlmfs", "drivers"], lab: ["dlm", "lab"], log: ["clog"] }, limit: 60 * MINUTE },
+  kernel: { lanes: { files: ["dlmfs", "drivers"], lab: ["dlm", "lab"], log: ["clog"] }, limit: 70 * MINUTE },
   // by itself: it holds the kernel to bounds of time
   fencing: { lanes: { fencing: ["fencing"] }, limit: 10 * MINUTE },
 };
