@@ -51,6 +51,21 @@ struct Less {
   }
 };
 
+// How many regions a request names.
+size_t Named(const Request& request) {
+  switch (request.type) {
+    case Type::kInSync:
+    case Type::kIsClean:
+      return 1;
+    case Type::kMarkRegion:
+    case Type::kClearRegion:
+    case Type::kFlush:
+      return RegionCount(request);
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
 
 struct Receiver::State {
@@ -122,9 +137,8 @@ bool Receiver::State::AnswerFast(const Request& request, double since) {
   const auto found = logs.find(KeyView{request.flavour, request.luid, request.uuid});
   if (found == logs.end()) return false;
   Regions& regions = *found->second;
-  const size_t count = RegionCount(request);
-  const bool single = request.type == Type::kInSync || request.type == Type::kIsClean;
-  for (size_t i = 0; i < (single ? 1 : count); ++i) {
+  const size_t count = Named(request);
+  for (size_t i = 0; i < count; ++i) {
     // somebody has to be told of regions that are not there
     if (RegionAt(request, i) >= regions.count()) return false;
   }

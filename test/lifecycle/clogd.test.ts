@@ -1,7 +1,7 @@
 // The daemon as a process, over a server without a kernel: its signals, its files, its words, and what it tells others.
 
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -168,17 +168,6 @@ describe("the daemon clogd", function () {
     }
   });
 
-  it("refuses to stand on a mirror that it would serve", async function () {
-    const { dev } = statSync(directory);
-    const device = `${(dev >> 8) & 0xfff}:${(dev & 0xff) | ((dev >> 12) & 0xfff00)}`;
-    // a file system without a block device stands on nothing
-    if (device.startsWith("0:")) return;
-    const { code, printed } = await run({ mirrors: [device] });
-    assert.equal(code, 3);
-    assert.match(printed, /ERR_CLOGD_REFUSED.*it would wait for itself: the directory .* is on the mirror m/);
-    assert.deepEqual(readdirSync(directory), []);
-  });
-
   it("ends with 70 when something unexpected happens, and leaves all as it is", async () => {
     const child = start();
     const said = text(child.stderr!);
@@ -240,22 +229,5 @@ describe("the daemon clogd", function () {
       pidfile = path.join(directory, "clogd.pid");
     }
     closeSync(full);
-  });
-
-  it("protects itself in every thread, in the same process", async function () {
-    const able = spawnSync("python3", ["-c", "import ctypes; exit(ctypes.CDLL(None).prctl(57, 1, 0, 0, 0) != 0)"]);
-    // 5.6 and CAP_SYS_RESOURCE; test/kernel/clog-daemon.test.ts has both
-    if (able.status !== 0) return;
-    const child = start({ options: { ioFlusher: true, oomScoreAdj: 500 } });
-    const { protection } = await serving(child);
-    assert.deepEqual(protection, { lockMemory: false, ioFlusher: true, oomScoreAdj: 500 });
-    for (const thread of readdirSync(`/proc/${child.pid}/task`)) {
-      const stat = readFileSync(`/proc/${child.pid}/task/${thread}/stat`, "latin1");
-      const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6]);
-      // include/linux/sched.h: PF_MEMALLOC_NOIO
-      assert.notEqual(flags & 0x80000, 0, `thread ${thread}`);
-    }
-    child.kill("SIGTERM");
-    assert.deepEqual(await ended(child), [0, null]);
   });
 });

@@ -52,7 +52,7 @@ describe("sendDatagram", () => {
     assert.equal(addon.sendDatagram(`@nobody-${process.pid}`, "text"), -ECONNREFUSED);
   });
 
-  it("reaches sockets of both kinds, and never waits for a reader", function () {
+  it("reaches sockets of both kinds, and never waits for a reader", () => {
     // Node has no datagram sockets of this family
     const receiver = `
 import os, socket, subprocess, sys
@@ -64,7 +64,6 @@ for kind in "file", "abstract":
     first = s.recv(65536).decode()
     print(kind, first, out.strip(), flush=True)
 `;
-    if (spawnSync("python3", ["--version"]).status !== 0) this.skip();
     const source = `const addon = require(${JSON.stringify(DOUBLE_PATH)}); const to = process.argv[1];
       const first = addon.sendDatagram(to, "READY=1\\nSTATUS=ü");
       let last = 0;

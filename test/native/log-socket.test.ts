@@ -266,6 +266,17 @@ describe("the log socket", () => {
     assert.equal(bench.socket.reply(Buffer.alloc(1), 1, 0), -9);
   });
 
+  it("says that receiving has ended however much else there is to say", async () => {
+    for (let i = 0; i < 40; i++) assert.equal(levers.logSend(bench.port, Buffer.from("nonsense"), 0), 0);
+    assert.equal(levers.logFail(bench.port, 5), 0);
+    // the thread has gone through all of it before JavaScript hears of any
+    const end = Date.now() + 5000;
+    while (levers.logOpen(bench.port) && Date.now() < end);
+    await until("the end", () => bench.troubles.some(({ kind }) => kind === "failed"));
+    assert.ok(bench.troubles.length < 40, String(bench.troubles.length));
+    assert.deepEqual(bench.troubles.at(-1), { kind: "failed", errno: -5 });
+  });
+
   it("counts answers by their type and their time", async () => {
     bench.socket.attach("LVM-abc", LUID, false, clean());
     for (let i = 0; i < 10; i++) await bench.ask(region("IN_SYNC", i));
