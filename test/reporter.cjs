@@ -1,20 +1,56 @@
-// mocha's spec reporter, which also tells scripts/runner its counts, on the descriptor that --reporter-option counts=
-// names; and which names, to the reader, what keeps a run alive after its end.
+// How scripts/runner's runs of mocha are told: to a terminal as mocha's spec reporter does, to a file a line for each
+// group of tests. A failure is told at once and whole, for a run that is killed reports none at its end. The runner gets
+// the failures and the counts on the descriptor that --reporter-option counts= names, a line of JSON each.
 const { writeSync } = require("node:fs");
+const path = require("node:path");
 const Mocha = require("mocha");
 
-module.exports = class extends Mocha.reporters.Spec {
+const { Base, Spec } = Mocha.reporters;
+const { EVENT_RUN_END, EVENT_SUITE_BEGIN, EVENT_SUITE_END, EVENT_TEST_FAIL, EVENT_TEST_PASS } = Mocha.Runner.constants;
+
+module.exports = class extends Base {
   constructor(runner, options) {
     super(runner, options);
-    const { counts, leakLimit } = options.reporterOptions ?? {};
+    const { counts, leakLimit, brief } = options.reporterOptions ?? {};
+    if (brief || !process.stdout.isTTY) tellBriefly(runner);
+    else new Spec(runner, options);
     if (counts === undefined) return;
-    runner.once(Mocha.Runner.constants.EVENT_RUN_END, () => {
+    const report = (what) => writeSync(Number(counts), `${JSON.stringify(what)}\n`);
+    runner.on(EVENT_TEST_FAIL, (test, error) => {
+      report({ failure: `${test.fullTitle()}: ${firstLine(error?.message ?? error)}` });
+    });
+    runner.once(EVENT_RUN_END, () => {
       const { passes, failures } = this.stats;
-      writeSync(Number(counts), `${JSON.stringify({ passes, failures })}\n`);
+      report({ passes, failures });
       setTimeout(nameLeaks, Number(leakLimit) / 2).unref();
     });
   }
 };
+
+function tellBriefly(runner) {
+  let passes = 0;
+  let failures = 0;
+  let begun = 0;
+  const top = (suite) => suite.parent?.root;
+  runner.on(EVENT_SUITE_BEGIN, (suite) => {
+    if (!top(suite)) return;
+    [passes, failures, begun] = [0, 0, Date.now()];
+  });
+  runner.on(EVENT_TEST_PASS, () => passes++);
+  runner.on(EVENT_TEST_FAIL, (test) => {
+    failures++;
+    process.stdout.write(`FAILED: ${path.relative(process.cwd(), test.file ?? "")}\n`);
+    Base.list([test]);
+  });
+  runner.on(EVENT_SUITE_END, (suite) => {
+    if (!top(suite) || passes + failures === 0) return;
+    const seconds = ((Date.now() - begun) / 1000).toFixed(1);
+    const told = failures > 0 ? `${passes} passed, ${failures} FAILED` : `${passes} passed`;
+    process.stdout.write(`  ${suite.title}: ${told} (${seconds} s)\n`);
+  });
+}
+
+const firstLine = (text) => String(text).trim().split("\n")[0];
 
 function nameLeaks() {
   process.stdout.write(`still alive after the last test: ${process.getActiveResourcesInfo().join(", ")}\n`);

@@ -1,6 +1,7 @@
 // Runs one program to its end, its limit or our interruption, whichever comes first; nothing of it outlives the call.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { interruption } from "./interruption.mjs";
@@ -13,9 +14,9 @@ const LEFT_LIMIT = 3_000;
 
 /**
  * @param {{ cwd: string, env?: NodeJS.ProcessEnv, limit?: number, grace?: number, collect?: "all" | "stdout",
- *   report?: (text: string, stop: (why: string) => void) => void }} options
- * `limit` in milliseconds; `collect` returns the output instead of showing it; `report` is told what the program has
- * written to its descriptor 3 so far, and may stop it.
+ *   report?: (line: string, stop: (why: string) => void) => void }} options
+ * `limit` in milliseconds; `collect` returns the output instead of showing it; `report` is told each line that the
+ * program writes to its descriptor 3, and may stop it.
  * @returns {Promise<{ code: number | null, signal: string | null, stopped?: string, left: string[], output: string }>}
  * Rejects with `Interrupted` when we were.
  */
@@ -45,8 +46,7 @@ export async function runChild(program, args, { cwd, env = process.env, limit, g
 
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => (output += chunk));
-  let said = "";
-  child.stdio[3]?.on("data", (chunk) => report((said += chunk), stop));
+  if (report) createInterface({ input: child.stdio[3] }).on("line", (line) => report(line, stop));
   try {
     const [code, signal] = await ended;
     const left = stopped === undefined && !(await gone(group, LEFT_LIMIT)) ? members(group) : [];

@@ -8,24 +8,26 @@ const LEAK_LIMIT = 30_000;
 
 /**
  * @param {{ root: string, env: NodeJS.ProcessEnv, limit: number, grace?: number, leakLimit?: number,
- *   collect?: "all" }} options `collect` returns what it prints instead of showing it
- * @returns {Promise<{ passed: number, failed: number, output: string, problem?: string }>} `problem`: counted in
- * `failed`, and not told by mocha itself
+ *   brief?: boolean }} options `brief`: a line for each group of tests, and failures whole
+ * @returns {Promise<{ passed: number, failed: number, failures: string[], problem?: string }>} `failures`: a line for
+ * each that mocha told; `problem`: counted in `failed`, and not told by mocha itself
  */
-export async function runMocha(specs, { root, env, limit, grace, leakLimit = LEAK_LIMIT, collect }) {
+export async function runMocha(specs, { root, env, limit, grace, leakLimit = LEAK_LIMIT, brief }) {
   const config = path.join(root, ".mocharc.json");
   // bin/mocha would start this as a child that outlives it; so Node's own options are ours to pass.
   const nodeOptions = JSON.parse(readFileSync(config, "utf8"))["node-option"].map((option) => `--${option}`);
   const args = [...nodeOptions, path.join(root, "node_modules/mocha/lib/cli/cli.js"), "--config", config];
   args.push("--no-package", "--reporter", path.join(root, "test/reporter.cjs"));
   // The counts come through descriptor 3: a file would be left behind by a run that is killed.
-  args.push("--reporter-option", `counts=3,leakLimit=${leakLimit}`, ...specs);
+  args.push("--reporter-option", `counts=3,leakLimit=${leakLimit}${brief ? ",brief=1" : ""}`, ...specs);
 
+  const failures = [];
   let counts;
   let timer;
-  const report = (text, stop) => {
-    if (!text.endsWith("\n")) return;
-    counts = JSON.parse(text);
+  const report = (line, stop) => {
+    const said = JSON.parse(line);
+    if (said.failure !== undefined) return void failures.push(said.failure);
+    counts = said;
     timer = setTimeout(
       stop,
       leakLimit,
@@ -33,15 +35,15 @@ export async function runMocha(specs, { root, env, limit, grace, leakLimit = LEA
     );
   };
   try {
-    const ended = await runChild(process.execPath, args, { cwd: root, env, limit, grace, report, collect });
-    return { ...judge(ended, counts), output: ended.output };
+    const ended = await runChild(process.execPath, args, { cwd: root, env, limit, grace, report });
+    return { ...judge(ended, counts, failures), failures };
   } finally {
     clearTimeout(timer);
   }
 }
 
-function judge({ code, signal, stopped, left }, counts) {
-  const { passes, failures } = counts ?? { passes: 0, failures: 0 };
+function judge({ code, signal, stopped, left }, counts, told) {
+  const { passes, failures } = counts ?? { passes: 0, failures: told.length };
   let problem;
   if (left.length > 0) problem = `it left processes behind: ${left.join("; ")}`;
   else if (stopped !== undefined) problem = `it ${stopped}`;

@@ -14,6 +14,8 @@ const CHECK_LIMIT = 10 * MINUTE;
 export class Session {
   #passed = 0;
   #failed = 0;
+  // what has failed, a line each
+  #told = [];
 
   heading(text) {
     process.stdout.write(`\n== ${text}\n`);
@@ -34,36 +36,35 @@ export class Session {
     this.#count(name, await runMocha(specs, options));
   }
 
-  /** Runs of mocha side by side. The first one's lines are seen as they come, each other's together when it has ended. */
+  /** Runs of mocha side by side. */
   async lanes(name, lanes, { limit, grace, leakLimit }) {
     const options = { root, env: testEnvironment(), limit, grace, leakLimit };
     const names = lanes.map((lane) => lane.name).join(" and ");
     this.heading(lanes.length > 1 ? `${name}: ${names}, side by side` : names);
-    const runs = lanes.map(({ specs }, index) =>
-      runMocha(specs, index === 0 ? options : { ...options, collect: "all" }),
-    );
+    const runs = lanes.map(({ specs }) => runMocha(specs, { ...options, brief: lanes.length > 1 }));
     // all are waited for, also when one is interrupted: nothing of them is to outlive the session
     const ends = await Promise.allSettled(runs);
     for (const [index, { status, value, reason }] of ends.entries()) {
-      const title = `${name}: ${lanes[index].name}`;
       if (status === "rejected") throw reason;
-      if (index > 0) {
-        this.heading(title);
-        process.stdout.write(value.output);
-      }
-      this.#count(title, value);
+      this.#count(`${name}: ${lanes[index].name}`, value);
     }
   }
 
-  #count(name, { passed, failed, problem }) {
+  #count(name, { passed, failed, failures, problem }) {
     this.#passed += passed;
     this.#failed += failed;
-    if (problem !== undefined) process.stdout.write(`FAILED: ${name}: ${problem}\n`);
+    this.#told.push(...failures.map((failure) => `FAILED: ${name}: ${failure}\n`));
+    if (problem !== undefined) this.#tell(`FAILED: ${name}: ${problem}\n`);
   }
 
   fail(name, why) {
     this.#failed++;
-    process.stdout.write(`FAILED: ${name}: ${why}\n`);
+    this.#tell(`FAILED: ${name}: ${why}\n`);
+  }
+
+  #tell(line) {
+    process.stdout.write(line);
+    this.#told.push(line);
   }
 
   /** What was still to come counts as one failure. */
@@ -71,10 +72,10 @@ export class Session {
     this.#failed++;
   }
 
-  /** Prints the last line. */
+  /** Prints all failures once more, where a reader looks first, and the last line. */
   end() {
     const line = `${this.#passed} passed, ${this.#failed} failed\n`;
-    process.stdout.write(`\n${line}`);
+    process.stdout.write(`\n${this.#told.join("")}${line}`);
     // for .ci/run, which has to know whether the line was printed
     const copy = process.env.CLUSTERLOCK_TEST_TOTAL;
     if (copy) writeFileSync(copy, line);

@@ -63,9 +63,24 @@ describe("a session of the test runner", function () {
     await verdict("fails.cjs", "1 passed, 1 failed");
   });
 
+  it("tells a failure at once and whole, and all once more at the end, also of a run that did not end", async () => {
+    const output = await verdict("fails-and-hangs.cjs", "0 passed, 2 failed", { limit: 5_000 });
+    assert.match(output, /on purpose\n.*fails-and-hangs\.cjs:4:/);
+    const recap = "FAILED: fixture: a group fails: on purpose\nFAILED: fixture: it did not end within 5 s\n";
+    assert.ok(output.endsWith(`\n\n${recap}0 passed, 2 failed\n`), output);
+  });
+
+  it("tells a line of each group of tests", async () => {
+    assert.match(await verdict("groups.cjs", "3 passed, 0 failed"), /\n {2}one: 2 passed \(.* s\)\n {2}two: 1 passed/);
+  });
+
   it("adds up runs side by side, shows what each has printed, and gives each its limit", async () => {
     const output = await verdict("passes.cjs,fails.cjs", "3 passed, 1 failed");
-    assert.match(output, /passes too[^]*== fixture: fails\.cjs\n[^]*1 failing/);
+    assert.match(output, /steered by/);
+    assert.match(
+      output,
+      /on purpose\n.*fails\.cjs:4[^]*\n\nFAILED: fixture: fails\.cjs: fails: on purpose\n3 passed, 1 failed\n$/,
+    );
     const hung = await verdict("passes.cjs,hangs.cjs", "2 passed, 1 failed", { limit: 5_000 });
     assert.match(hung, /FAILED: fixture: hangs\.cjs: it did not end within 5 s/);
   });

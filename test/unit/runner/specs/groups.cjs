@@ -1,0 +1,10 @@
+/* global describe, it */
+describe("one", () => {
+  it("passes", () => undefined);
+  describe("within", () => {
+    it("passes too", () => undefined);
+  });
+});
+describe("two", () => {
+  it("passes", () => undefined);
+});
