@@ -8,6 +8,7 @@ import type { Answer, LogRequest, RequestName } from "../protocol/requests";
 import { asError, errnoOf } from "./errno";
 import type { LogTrouble } from "./events";
 import type { LogInstance } from "./instance";
+import { LOOKS } from "./occasions";
 import { Refusal } from "./refusal";
 
 const { EINVAL } = constants.errno;
@@ -24,6 +25,7 @@ export class Answers {
   }
 
   answer(instance: LogInstance, log: DirtyLog, { body }: LogRequest): Outcome | Promise<Outcome> {
+    if (!LOOKS.has(body.name)) instance.presumed = false;
     try {
       switch (body.name) {
         case "IN_SYNC":

@@ -36,6 +36,8 @@ export class LogInstance implements LogIdentity {
   readonly unsynced: RegionSet = new RegionSet();
   /** Made again while the kernel may be between its marks and the end of its flush: which regions it has marked, nobody knows. */
   unsure = false;
+  /** A predecessor has left it running, and nothing has shown since that its mirror still was. */
+  presumed = false;
   /** How often regions were marked by way of the server. */
   marks = 0;
   #last: Promise<unknown> = Promise.resolve();
@@ -57,6 +59,7 @@ export class LogInstance implements LogIdentity {
 
   become(state: InstanceState): void {
     this.state = state;
+    this.presumed = false;
     this.changedAt = monotonic();
     if (state === "active") this.resumedAt = this.changedAt;
   }

@@ -17,8 +17,9 @@ import { asError, errnoOf } from "./errno";
 import type { LogServerEvents } from "./events";
 import { InFlight, type Received } from "./in-flight";
 import type { LogInstance } from "./instance";
-import { Lifecycle, STARTS_IO } from "./lifecycle";
+import { Lifecycle } from "./lifecycle";
 import { ListenerWatch } from "./listeners";
+import { LIFE, LOOKS, STARTS_IO } from "./occasions";
 import { type LogServerOptions, type ServerSettings, checkServerOptions } from "./options";
 import { checkNetworkNamespace, checkRights } from "./preconditions";
 import { Refusal } from "./refusal";
@@ -301,7 +302,8 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
   // The kernel's worker marks regions, flushes, and only then asks for anything else. So marks that a predecessor has answered
   // for are those of a flush that comes first; and they may be of any region.
   async #ascertain(instance: LogInstance, log: DirtyLog, name: RequestName): Promise<void> {
-    if (DURING_FLUSH.has(name)) return;
+    // those of whoever asks for the mirror's status may come between
+    if (name === "MARK_REGION" || LOOKS.has(name)) return;
     if (name === "FLUSH") await this.#answers.markAll(instance, log);
     if (instance.unsure) await this.#lifecycle.sure(instance);
   }
@@ -331,18 +333,6 @@ export class LogServer extends EventEmitter<LogServerEvents> implements AsyncDis
     return new Refusal(errnoOf(thrown));
   }
 }
-
-/** Steps of a log's life: never answered by the log itself. */
-const LIFE: ReadonlySet<RequestName> = new Set(["CTR", "DTR", "PRESUSPEND", "POSTSUSPEND", "RESUME"]);
-
-/** What may come between a mark and its flush: of the worker, and of whoever asks for the mirror's status. */
-const DURING_FLUSH: ReadonlySet<RequestName> = new Set([
-  "MARK_REGION",
-  "GET_REGION_SIZE",
-  "GET_SYNC_COUNT",
-  "STATUS_INFO",
-  "STATUS_TABLE",
-]);
 
 async function askAgain(): Promise<Refusal> {
   await delay(PACE_MS, undefined, { ref: false });

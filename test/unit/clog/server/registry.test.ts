@@ -85,6 +85,43 @@ describe("what a log server leaves to its successor", () => {
     assert.deepEqual(bench.workshop.last.calls, ["mark 1"]);
   });
 
+  describe("whose mirror was suspended when nobody was there", () => {
+    const again = ["presuspend", "postsuspend", "resume"];
+
+    it("is read anew when that ends, once", async () => {
+      await bench.mirror();
+      await bench.restart();
+      // of somebody who asks for the mirror's status meanwhile
+      await bench.done(1n, "STATUS_INFO", "GET_SYNC_COUNT", "RESUME", "RESUME");
+      assert.deepEqual(bench.workshop.last.calls, again);
+      assert.deepEqual(bench.troubles, []);
+    });
+
+    it("is read anew although a step of that fails", async () => {
+      await bench.mirror();
+      await bench.restart();
+      bench.workshop.last.gates.set("postsuspend", Promise.reject(new Error("no")));
+      await bench.done(1n, "RESUME");
+      assert.deepEqual(bench.workshop.last.calls, again);
+      assert.deepEqual(bench.kinds(), ["request-failed"]);
+    });
+
+    for (const body of [
+      { name: "IN_SYNC", region: 0n },
+      { name: "FLUSH", regions: [] },
+      { name: "CLEAR_REGION", regions: [1n] },
+      { name: "GET_RESYNC_WORK" },
+      { name: "IS_REMOTE_RECOVERING", region: 0n },
+    ] as const) {
+      it(`was not if ${body.name} came before: then RESUME is a repetition`, async () => {
+        await bench.mirror();
+        await bench.restart();
+        await bench.done(1n, body, "RESUME");
+        assert.ok(!bench.workshop.last.calls.includes("resume"));
+      });
+    }
+  });
+
   it("tells which were suspended, which came first, and which were never resumed", async () => {
     await bench.mirror(1n);
     await bench.done(1n, "PRESUSPEND", "POSTSUSPEND");
