@@ -244,12 +244,15 @@ describe("the log socket", () => {
   });
 
   it("counts a flood of what is no request, and tells a few", async () => {
-    for (let sent = 0; sent < 5000;) {
+    // all of it before JavaScript hears of any, however fast it is
+    const end = Date.now() + 15_000;
+    for (let sent = 0; sent < 5000 && Date.now() < end;) {
       if (levers.logSend(bench.port, Buffer.from("nonsense"), 0) === 0) sent++;
-      else await new Promise((resolve) => setImmediate(resolve));
     }
-    await until("the end", () => bench.socket.stats().dropped === 5000);
-    assert.ok(bench.troubles.length < 1000, String(bench.troubles.length));
+    while (bench.socket.stats().dropped < 5000 && Date.now() < end);
+    assert.equal(bench.socket.stats().dropped, 5000);
+    await until("the first", () => bench.troubles.length > 0);
+    assert.ok(bench.troubles.length <= 32, String(bench.troubles.length));
     assert.deepEqual(await ask(), { name: "IN_SYNC", yes: true });
 
     async function ask(): Promise<unknown> {
