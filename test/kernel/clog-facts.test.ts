@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 
 import type { CoreLog } from "../../lib/clog";
-import type { NodeProcess } from "../../lib/lab";
 
 import { Bench, endOf, firstLine } from "./clog/bench";
 import { type MirrorTable, mirrorLine } from "./clog/mirror";
@@ -47,13 +46,6 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
     shell.process.kill("SIGKILL");
     await shell.process.exit;
   };
-  const background = (script: string): NodeProcess => {
-    const child = bench.exec(["sh", "-c", `PATH=$PATH:/usr/sbin:/sbin; exec ${script}`]);
-    child.stdin.end();
-    child.stdout.resume();
-    child.stderr.resume();
-    return child;
-  };
   const kernelSays = async (pattern: RegExp, ms = 20_000): Promise<string> => {
     const deadline = Date.now() + ms;
     for (let said = ""; ;) {
@@ -79,13 +71,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
     await server?.stop();
     naive = server = undefined;
   });
-  after(async () => {
-    try {
-      assert.deepEqual(await bench.complaints(), []);
-    } finally {
-      await bench[Symbol.asyncDispose]();
-    }
-  });
+  after(() => bench.end());
 
   describe("8: a reconnect CTR must be answered without the device's name", () => {
     it("with it, the kernel asks for ever and I/O hangs", async () => {
@@ -93,7 +79,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
       await bench.create("m", disk());
       await bench.synced("m");
       await kill(first);
-      const read = background("blocks read /dev/mapper/m 0 8");
+      const read = bench.background("blocks read /dev/mapper/m 0 8");
       await kernelSays(/Userspace log server not found/);
       const second = await bad({ nameAtReconnect: true });
       await kernelSays(/Insufficient space to receive package \[1\][^]*Insufficient space to receive package \[1\]/);
@@ -107,7 +93,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
       await bench.create("m", disk());
       await bench.synced("m");
       await first.kill();
-      const read = background("blocks read /dev/mapper/m 0 8");
+      const read = bench.background("blocks read /dev/mapper/m 0 8");
       await kernelSays(/Userspace log server not found/);
       await good();
       assert.equal(await endOf(read, 20_000), 0);
@@ -297,9 +283,9 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
     it("otherwise it hangs", async () => {
       const shell = await bad({ recovering: true, idle: true });
       await bench.create("m", core());
-      const write = background("blocks write /dev/mapper/m 0 8 z");
+      const write = bench.background("blocks write /dev/mapper/m 0 8 z");
       assert.equal(await endOf(write, 1500), "late");
-      const suspend = background("dmsetup suspend --noflush --nolockfs m");
+      const suspend = bench.background("dmsetup suspend --noflush --nolockfs m");
       assert.equal(await endOf(suspend, 5000), "late");
       assert.equal(await endOf(write, 0), "late");
       await change(shell, { recovering: false });
@@ -318,9 +304,9 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
           });
       });
       await bench.create("m", core());
-      const write = background("blocks write /dev/mapper/m 0 8 z");
+      const write = bench.background("blocks write /dev/mapper/m 0 8 z");
       assert.equal(await endOf(write, 1500), "late");
-      assert.equal(await endOf(background("dmsetup suspend --noflush --nolockfs m"), 10_000), 0);
+      assert.equal(await endOf(bench.background("dmsetup suspend --noflush --nolockfs m"), 10_000), 0);
       await server!.shell.call((node) => {
         const [log] = (node as ServerNode).bent;
         log!.remoteRecovering = () => ({ recovering: false, firstUnsynced: log!.regionCount });
@@ -388,7 +374,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
         return;
       }
       assert.equal(said, "joined");
-      const create = background(`dmsetup create m --table "${mirrorLine(core())}"`);
+      const create = bench.background(`dmsetup create m --table "${mirrorLine(core())}"`);
       assert.equal(await endOf(create, 3000), "late");
       create.kill("SIGKILL");
       await kernelSays(/Request timed out: \[1\//, 30_000);

@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 
-import type { NodeProcess } from "../../lib/lab";
 
 import { Bench, type Checker, endOf } from "./clog/bench";
 import { type MirrorTable, mirrorLine } from "./clog/mirror";
@@ -55,13 +54,6 @@ describe("clog: the death of the server", function () {
     await server.kill();
     server = await Server.start(bench);
   };
-  const background = (script: string): NodeProcess => {
-    const child = bench.exec(["sh", "-c", `PATH=$PATH:/usr/sbin:/sbin; exec ${script}`]);
-    child.stdin.end();
-    child.stdout.resume();
-    child.stderr.resume();
-    return child;
-  };
   const createBoth = async (more: Partial<MirrorTable> = {}): Promise<void> => {
     for (const { name, table } of both) await bench.create(name, { ...table, ...more });
   };
@@ -101,13 +93,7 @@ describe("clog: the death of the server", function () {
     await server.stop();
     await bench.sh(`rm -rf ${DIRECTORY}`);
   });
-  after(async () => {
-    try {
-      assert.deepEqual(await bench.complaints(), []);
-    } finally {
-      await bench[Symbol.asyncDispose]();
-    }
-  });
+  after(() => bench.end());
 
   it("killed and started ten times while two mirrors are written: no error, no hang, nothing lost", async () => {
     await createBoth();
@@ -239,7 +225,7 @@ describe("clog: the death of the server", function () {
     const checkers = write();
     await Promise.all(checkers.map((checker) => checker.progress(30)));
     await server.kill();
-    const suspends = both.map(({ name }) => background(`dmsetup suspend ${name}`));
+    const suspends = both.map(({ name }) => bench.background(`dmsetup suspend ${name}`));
     await bench.sh("sleep 1");
     server = await Server.start(bench);
     for (const suspend of suspends) assert.equal(await endOf(suspend, STALL), 0);

@@ -84,7 +84,7 @@ export class Checker {
   }
 }
 
-export class Bench implements AsyncDisposable {
+export class Bench {
   readonly cluster: Cluster;
   /** Such as "6.1.0-56-amd64". */
   readonly release: string;
@@ -233,8 +233,13 @@ export class Bench implements AsyncDisposable {
   }
 
   /** What no test may cause. */
-  async complaints(): Promise<string[]> {
-    return kernelComplaints(this.cluster, 1);
+  /** A command that may take long, and that nobody reads. */
+  background(command: string): NodeProcess {
+    const child = this.exec(["sh", "-c", `PATH=$PATH:/usr/sbin:/sbin; exec ${command}`]);
+    child.stdin.end();
+    child.stdout.resume();
+    child.stderr.resume();
+    return child;
   }
 
   /** The kernel's messages since the last call. */
@@ -246,8 +251,13 @@ export class Bench implements AsyncDisposable {
     return fresh.join("\n");
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cluster.down();
+  /** The kernel is to have had nothing to complain of. */
+  async end(): Promise<void> {
+    try {
+      assert.deepEqual(await kernelComplaints(this.cluster, 1), []);
+    } finally {
+      await this.cluster.down();
+    }
   }
 }
 
