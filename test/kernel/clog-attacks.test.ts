@@ -6,7 +6,7 @@ import path from "node:path";
 import { Bench, type Checker, DISK, firstLine } from "./clog/bench";
 import type { MirrorTable } from "./clog/mirror";
 import { Server } from "./clog/server";
-import { rounds } from "./support/rounds";
+import { rounds } from "../rounds";
 
 const PARTS = 8;
 const LENGTH = DISK / PARTS;

@@ -16,7 +16,7 @@ import { putBack, startAgain } from "./clog/crash/restart";
 import type { Subject } from "./clog/crash/rig";
 import { clustered, KERNEL, MARKER, Rig } from "./clog/crash/rig";
 import { shortLife, wholeLife } from "./clog/crash/scenario";
-import { rounds } from "./support/rounds";
+import { rounds } from "../rounds";
 import { seed } from "./support/seed";
 
 const WHOLE = clustered("whole", false);

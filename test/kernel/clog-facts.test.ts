@@ -10,7 +10,7 @@ import { type MirrorTable, mirrorLine } from "./clog/mirror";
 import { type NaiveNode, type Wrongs, startNaive } from "./clog/naive";
 import { Server, type ServerNode } from "./clog/server";
 import type { Shell } from "./support/shell";
-import { itLong } from "./support/rounds";
+import { itLong } from "../rounds";
 
 const LENGTH = 8192;
 const REGION = 512;

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { Bench } from "./clog/bench";
 import type { MirrorTable } from "./clog/mirror";
 import { Server, type ServerNode } from "./clog/server";
-import { itLong } from "./support/rounds";
+import { itLong } from "../rounds";
 
 const LENGTH = 8192;
 const REGION = 128;

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { Bench } from "./clog/bench";
 import { type MirrorTable, mirrorLine, tableWords } from "./clog/mirror";
 import { Server } from "./clog/server";
-import { itLong } from "./support/rounds";
+import { itLong } from "../rounds";
 
 const LENGTH = 4096;
 const REGION = 256;

@@ -9,7 +9,7 @@ import { BLOCK } from "./clog/crash/blocks";
 import { SECTOR } from "./clog/crash/disk-states";
 import { readAcks, startAgain } from "./clog/crash/restart";
 import { clustered, Rig } from "./clog/crash/rig";
-import { rounds } from "./support/rounds";
+import { rounds } from "../rounds";
 import { seed } from "./support/seed";
 
 const CUTS = rounds(20, 3);

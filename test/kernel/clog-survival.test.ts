@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { Bench, type Checker, endOf } from "./clog/bench";
 import { type MirrorTable, mirrorLine } from "./clog/mirror";
 import { Server } from "./clog/server";
-import { rounds } from "./support/rounds";
+import { rounds } from "../rounds";
 
 const LENGTH = 8192;
 const REGION = 128;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { rounds } from "./support/rounds";
+import { rounds } from "../rounds";
 import type { Shell } from "./support/shell";
 import { Suite } from "./support/suite";
 

@@ -7,7 +7,7 @@ import { constants } from "node:fs";
 import type { Cluster, Stack } from "../../lib/lab";
 
 import { openCluster } from "./support/cluster";
-import { describeLong } from "./support/rounds";
+import { describeLong } from "../rounds";
 import { Owner, buildProgram } from "./dlmfs/owner";
 import { join, seen, sh, sleep } from "./dlmfs/nodes";
 import { seed } from "./support/seed";

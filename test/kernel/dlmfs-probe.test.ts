@@ -9,7 +9,7 @@ import type { DlmfsProbe, ProbeFinding, ProbeFindingCode, ProbeOptions } from ".
 import type { Cluster } from "../../lib/lab";
 
 import { openCluster } from "./support/cluster";
-import { describeLong } from "./support/rounds";
+import { describeLong } from "../rounds";
 
 const PROGRAM = path.resolve(__dirname, "programs/dlmfs-probe.cjs");
 const LIMIT = 120_000;

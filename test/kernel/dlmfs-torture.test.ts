@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 
 import type { NodeProcess } from "../../lib/lab";
 
-import { rounds } from "./support/rounds";
+import { rounds } from "../rounds";
 import { seed } from "./support/seed";
 import { Suite } from "./support/suite";
 

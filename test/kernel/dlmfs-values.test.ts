@@ -6,7 +6,7 @@ import type { DomainCounter, FramedReading, FramedValue } from "../../lib/dlmfs"
 import type { Cluster } from "../../lib/lab";
 
 import { openCluster } from "./support/cluster";
-import { describeLong } from "./support/rounds";
+import { describeLong } from "../rounds";
 import { type NodeContext, Shell } from "./support/shell";
 
 type Context = NodeContext & { value: FramedValue; counter: DomainCounter; kept: string };

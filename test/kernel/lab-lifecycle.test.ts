@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 
 import { openCluster } from "./support/cluster";
 import { assertNothingLeft, lab, labRun, processesOf } from "./support/lab-run";
-import { rounds } from "./support/rounds";
+import { rounds } from "../rounds";
 
 const RUNS = rounds(10, 3);
 

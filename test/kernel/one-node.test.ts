@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 
-import { rounds } from "./support/rounds";
+import { rounds } from "../rounds";
 import { seed } from "./support/seed";
 import { Suite } from "./support/suite";
 

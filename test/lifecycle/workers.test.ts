@@ -3,11 +3,12 @@ import { execFileSync, spawnSync } from "node:child_process";
 import path from "node:path";
 
 import { DOUBLE_PATH } from "../native/double";
+import { rounds } from "../rounds";
 
 const root = path.resolve(__dirname, "../..");
 const program = path.join(__dirname, "programs/workers.cjs");
 const sanitized = path.join(root, "build-sanitized/build/Release/clusterlock_double.node");
-const CYCLES = 200;
+const CYCLES = rounds(200, 60);
 
 describe("worker threads", function () {
   this.timeout(300_000);

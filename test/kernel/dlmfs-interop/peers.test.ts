@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 import { joinDomain } from "../support/domain";
 import { Suite } from "../support/suite";
-import { describeLong } from "../support/rounds";
+import { describeLong } from "../../rounds";
 
 import { exclusion, EXCLUSION, handsOver } from "./exclusion";
 import { buildPeer, Peer } from "./peer";
