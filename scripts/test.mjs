@@ -98,7 +98,7 @@ await runSession(async (session) => {
       return suites(session, ["unit", "native", "lifecycle"]);
     case "kernel":
       await setUp("lab", "drivers", "interop");
-      return suites(session, ["kernel", "fencing"]);
+      return suites(session, ["kernel", "bounds"]);
     case "long":
       await setUp(...LONG[asked.area].needs);
       return long(session, asked);

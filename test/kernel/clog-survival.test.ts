@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 
-
 import { Bench, type Checker, endOf } from "./clog/bench";
 import { type MirrorTable, mirrorLine } from "./clog/mirror";
 import { Server } from "./clog/server";

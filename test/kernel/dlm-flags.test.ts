@@ -9,20 +9,7 @@ const PROGRAM = path.join(__dirname, "programs", "persists.cjs");
 // Every option that becomes a flag of the kernel's, shown by its effect on the queues or on the outcome.
 describe("fs/dlm: every flag", function () {
   this.timeout(60_000);
-  const suite = Suite.on(1, "dlm", (on) =>
-    on.shell(1).call(async (node, name) => {
-      await node.ls.close();
-      const left = node.kernelLocks(name);
-      if (left.length > 0) throw new Error(`locks are left: ${left.join("; ")}`);
-      await node.Lockspace.remove(name);
-    }, LS),
-  );
-
-  beforeEach(async () => {
-    await suite.shell(1).call(async (node, name) => {
-      node.ls = await node.Lockspace.open(name, { create: true });
-    }, LS);
-  });
+  const suite = Suite.withLockspace(LS);
 
   it("tryLock and tryConvert do not wait (NOQUEUE), and notify holders only when asked to (NOQUEUEBAST)", async () => {
     const seen = await suite.shell(1).call(async (node) => {

@@ -72,4 +72,25 @@ export class Suite {
     });
     return suite;
   }
+
+  /**
+   * The same on one node with the stack dlm, where `node.ls` is a lockspace of each test's own: it is to be empty when it
+   * is closed, and is removed.
+   */
+  static withLockspace(lockspace: string): Suite {
+    const suite = Suite.on(1, "dlm", (on) =>
+      on.shell(1).call(async (node, name) => {
+        await node.ls.close();
+        const left = node.kernelLocks(name);
+        if (left.length > 0) throw new Error(`locks are left: ${left.join("; ")}`);
+        await node.Lockspace.remove(name);
+      }, lockspace),
+    );
+    beforeEach(() =>
+      suite.shell(1).call(async (node, name) => {
+        node.ls = await node.Lockspace.open(name, { create: true });
+      }, lockspace),
+    );
+    return suite;
+  }
 }

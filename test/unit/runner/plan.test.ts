@@ -40,8 +40,8 @@ describe("the test runner's plan", () => {
 
   it("runs every test file", async () => {
     const { SUITES, lanesOf } = await load();
-    const { kernel, fencing, ...others } = SUITES;
-    const suites = [...Object.values(others), ...lanesOf(kernel!), ...lanesOf(fencing!)].map((suite) => ({ suite }));
+    const { kernel, bounds, ...others } = SUITES;
+    const suites = [...Object.values(others), ...lanesOf(kernel!), ...lanesOf(bounds!)].map((suite) => ({ suite }));
     for (const file of files) assert.equal(suites.filter((suite) => covers(suite, file)).length, 1, file);
   });
 
