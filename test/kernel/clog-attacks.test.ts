@@ -144,6 +144,20 @@ describe("clog: attacks", function () {
     }
   });
 
+  it("two mirrors that were given one UUID", async () => {
+    server = await Server.start(bench);
+    await bench.create("m0", mirror(0));
+    await bench.synced("m0");
+    assert.equal(await troubles("uuid-shared"), 0);
+    await bench.create("m2", { ...mirror(2), uuid: mirror(0).uuid! });
+    const { mirrors } = await server.until("the word of it", ({ kind }) => kind === "uuid-shared");
+    assert.deepEqual([...(mirrors as string[])].sort(), ["m0", "m2"]);
+    await bench.sh("dmsetup remove m2");
+    const checker = write(0);
+    await checker.progress(20);
+    await settle(new Map([[0, checker]]));
+  });
+
   it("a process without the rights to answer does not begin to", async () => {
     for (const [name, capability] of [
       ["CAP_SYS_ADMIN", "sys_admin"],

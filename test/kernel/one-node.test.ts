@@ -6,9 +6,9 @@ import { seed } from "./support/seed";
 import { Suite } from "./support/suite";
 
 const LS = "solo";
-const ABORTS = rounds(1000, 300);
-const REMOVALS = rounds(100, 30);
-const WORKERS = rounds(200, 60);
+const ABORTS = rounds(1000, 150);
+const REMOVALS = rounds(100, 15);
+const WORKERS = rounds(200, 25);
 const programs = path.join(__dirname, "programs");
 
 // One node with the real fs/dlm: everything that does not need a second node, and all that would be dangerous with one,

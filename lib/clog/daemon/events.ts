@@ -99,6 +99,8 @@ function words(trouble: LogTrouble): string {
       );
     case "missed-resume":
       return `${trouble.uuid}: its mirror runs, though RESUME never came; ${trouble.request} shows it`;
+    case "uuid-shared":
+      return `${trouble.uuid}: the mirrors ${trouble.mirrors.join(", ")} take this log from each other; give each a UUID of its own`;
     case "request-failed":
       return `${trouble.uuid}: ${trouble.request} failed: ${trouble.error.message}`;
     case "out-of-range":

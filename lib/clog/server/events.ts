@@ -37,6 +37,8 @@ export type LogTrouble =
   | (LogIdentity & { kind: "not-kept"; error: Error })
   /** The mirror runs, and its RESUME never came: nobody was there when it was sent. The log is resumed all the same. */
   | (LogIdentity & { kind: "missed-resume"; request: RequestName })
+  /** These mirrors have one log between them, and take it from each other at every write. Each needs a UUID of its own. */
+  | (LogIdentity & { kind: "uuid-shared"; mirrors: string[] })
   /** A method of the log has failed. */
   | (LogIdentity & { kind: "request-failed"; request: RequestName; error: Error })
   /** The kernel names a region that the mirror does not have. */

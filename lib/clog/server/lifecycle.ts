@@ -13,7 +13,7 @@ import { STARTS_IO } from "./occasions";
 import { Records } from "./records";
 import { type Entry, type InstanceState, type Registry, monotonic } from "./registry";
 import { PATIENCE_MS, Steps } from "./steps";
-import { constructorWords, listDevices, tablesOf } from "./tables";
+import { constructorWords, listDevices, liveMirrors, tablesOf } from "./tables";
 
 /** For so long, in milliseconds, a log may be without a table: the kernel asks for it before it has the table in place. */
 const LOADING_MS = 60_000;
@@ -122,8 +122,10 @@ export class Lifecycle {
     const same = known && known.words.join(" ") === words.join(" ");
     // the older protocol has no luid: a second table of the same log looks like the first asking again
     if (known && same && (reconnect || known.flavour === "clog")) {
+      const log = (await known.ready) as DirtyLog;
+      // the kernel's RESUME comes when it has the answer
       if (reconnect) known.reconnectedAt = monotonic();
-      return (await known.ready) as DirtyLog;
+      return log;
     }
     const state: InstanceState = reconnect ? "active" : "created";
     const { flavour, uuid, luid } = request;
@@ -183,7 +185,8 @@ export class Lifecycle {
     const replaced = this.#instances.put(instance);
     if (replaced) void this.#steps.leave(replaced);
     instance.unsure = origin === "rebuilt";
-    instance.presumed = origin === "restored" && instance.running;
+    // the older kernel says RESUME, too, when it had merely lost its server, and nothing that tells the two apart
+    instance.presumed = origin === "restored" && instance.running && instance.flavour === "ulog";
     instance.ready = instance.control(() => this.#make(instance, origin));
     instance.ready.catch((thrown: unknown) => {
       this.#instances.remove(instance);
@@ -272,7 +275,7 @@ export class Lifecycle {
     this.#notices.step(instance, "removed");
   }
 
-  // ---- logs that the kernel has forgotten without a word
+  // ---- what device-mapper says of it
 
   // A table's load that fails late sends no DTR, and a DTR that nobody heard does not come again.
   async #reap(current: LogInstance): Promise<void> {
@@ -282,6 +285,8 @@ export class Lifecycle {
     const { live, inactive } = tablesOf(devices, uuid);
     const active = this.active(uuid);
     if (active && live) active.device = live;
+    const mirrors = liveMirrors(devices, uuid).map(({ name }) => name);
+    if (mirrors.length > 1) this.#notices.uuidShared(current, mirrors);
     if (inactive || (live && !active)) return;
     for (const instance of this.#instances.ofMirror(uuid)) {
       const used = instance === current || (live && instance === active);

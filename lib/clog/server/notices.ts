@@ -40,6 +40,10 @@ export class Notices {
     this.#told.trouble({ kind: "missed-resume", uuid, luid, request });
   }
 
+  uuidShared({ uuid, luid }: LogIdentity, mirrors: string[]): void {
+    this.#told.trouble({ kind: "uuid-shared", uuid, luid, mirrors });
+  }
+
   notKept({ uuid, luid }: LogIdentity, thrown: unknown): void {
     this.#told.trouble({ kind: "not-kept", uuid, luid, error: asError(thrown) });
   }

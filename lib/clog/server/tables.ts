@@ -25,9 +25,14 @@ export function tablesOf(
   uuid: string,
 ): { live: NativeDmDevice | undefined; inactive: NativeDmDevice | undefined } {
   return {
-    live: devices.find(({ active }) => active.some((target) => mentions(target, uuid))),
+    live: liveMirrors(devices, uuid)[0],
     inactive: devices.find(({ inactive }) => inactive.some((target) => mentions(target, uuid))),
   };
+}
+
+/** Those with the log in their live table: more than one when mirrors were given the same UUID. */
+export function liveMirrors(devices: readonly NativeDmDevice[], uuid: string): NativeDmDevice[] {
+  return devices.filter(({ active }) => active.some((target) => mentions(target, uuid)));
 }
 
 /** The words of the CTR that came with such a table. */

@@ -53,6 +53,19 @@ describe("a log's life in a server", () => {
     assert.deepEqual(bench.server!.logs()[0]?.device, { major: 254, minor: 3, name: "mirror" });
   });
 
+  it("says so when two mirrors were given its UUID", async () => {
+    const table = "userspace 3 m fake 1024";
+    bench.machine.devices = [device("one", { active: table }), device("two", { inactive: table })];
+    await bench.mirror(1n);
+    await bench.construct(2n);
+    await settled();
+    assert.deepEqual(bench.troubles, []);
+    bench.machine.devices = [device("one", { active: table }), device("two", { active: table })];
+    await bench.done(2n, "RESUME");
+    await until(() => bench.troubles.length > 0);
+    assert.deepEqual(bench.troubles, [{ kind: "uuid-shared", uuid: "m", luid: 2n, mirrors: ["one", "two"] }]);
+  });
+
   it("takes every step once, however often the kernel asks", async () => {
     await bench.construct(1n);
     await bench.done(1n, "RESUME", "RESUME", "PRESUSPEND", "PRESUSPEND", "POSTSUSPEND", "POSTSUSPEND", "DTR", "DTR");

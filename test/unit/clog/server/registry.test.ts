@@ -97,6 +97,22 @@ describe("what a log server leaves to its successor", () => {
       assert.deepEqual(bench.troubles, []);
     });
 
+    it("cannot be told in the older protocol", async () => {
+      await bench.server!.close();
+      bench.machine.kill();
+      await bench.listen({ logs: { "clustered-core": bench.workshop.factory } });
+      const seed = { uuid: "m", flavour: "clog" as const };
+      const ctr = { name: "CTR", words: ["1024", "m", "8192"], reconnect: false } as const;
+      await bench.machine.ask(seed, ctr);
+      await bench.machine.ask(seed, { name: "RESUME" });
+      bench.machine.devices = { errno: -13, syscall: "open" };
+      await bench.restart({ logs: { "clustered-core": bench.workshop.factory } });
+      await bench.machine.ask(seed, ctr);
+      await bench.machine.ask(seed, { name: "RESUME" });
+      assert.equal(bench.workshop.last.context.origin, "restored");
+      assert.deepEqual(bench.workshop.last.calls, []);
+    });
+
     it("is read anew although a step of that fails", async () => {
       await bench.mirror();
       await bench.restart();
