@@ -218,6 +218,31 @@ describe("clog: the death of the server", function () {
     await settle(checkers);
   });
 
+  it("suspended while there is no server, which reads the logs anew at the resume", async () => {
+    await createBoth();
+    await syncedBoth();
+    const checkers = write();
+    await Promise.all(checkers.map((checker) => checker.progress(30)));
+    for (const checker of checkers) await checker.stop();
+    // the kernel's worker has nothing left to ask
+    for (const { table } of both) await server.clean(table.uuid!);
+    await server.kill();
+    await bench.sh("dmsetup suspend c; dmsetup suspend d");
+    server = await Server.start(bench);
+    await bench.sh("dmsetup status c; dmsetup status d; dmsetup resume c; dmsetup resume d");
+    for (const { table } of both) {
+      const steps = (await server.told()).filter(({ event, uuid }) => event === "log" && uuid === table.uuid);
+      assert.deepEqual(
+        steps.map(({ action }) => action),
+        ["restored", "suspended", "resumed"],
+      );
+    }
+    for (const checker of checkers) await checker.start();
+    await Promise.all(checkers.map((checker) => checker.progress(30)));
+    await settle(checkers);
+    assert.deepEqual(await troubles(), []);
+  });
+
   it("a suspend that finds no server ends when there is one", async () => {
     await createBoth();
     await syncedBoth();

@@ -93,12 +93,12 @@ export class Server {
     return this.shell.call((node) => (node as ServerNode).server.statistics());
   }
 
-  /** Resolves when the log device calls every region clean. */
+  /** Resolves when no region is marked, and the log device calls every one clean. */
   async clean(uuid: string, ms = 30_000): Promise<void> {
     const deadline = Date.now() + ms;
     for (;;) {
       const description = (await this.logs()).find((log) => log.uuid === uuid)?.description;
-      if (description?.dirty === 0) return;
+      if (description?.dirty === 0 && description.marked === 0) return;
       assert.ok(Date.now() < deadline, `regions stay dirty: ${JSON.stringify(description)}`);
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
