@@ -396,7 +396,7 @@ describe("clog: what naive servers do to a mirror, and ours does not", function 
 
   describe("21: two servers", () => {
     it("the kernel takes the answer of either, and so an error", async () => {
-      const shell = await bad({ delay: 20 });
+      const shell = await bad({ delay: 300 });
       const table = core({ sync: "nosync" });
       await bench.create("m", table);
       await bench.synced("m");
