@@ -84,7 +84,7 @@ describe("a log server and the double of the kernel", () => {
       devices = [device("mirror", { active: await log.statusTable() }, log.length)];
       await server.close();
       const answer = log.inSync(6);
-      await kernel.sleep(20);
+      await kernel.sleep(200);
       server = await listen();
       assert.deepEqual([await answer, await log.inSync(7)], [1, 0]);
       assert.equal(await log.getSyncCount(), REGIONS - 1);

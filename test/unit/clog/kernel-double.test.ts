@@ -192,7 +192,7 @@ describe("the double of the kernel's cluster log", () => {
   });
 
   it("puts marks into FLUSHes, and flushes clears alone later, with integrated_flush", async () => {
-    const [kernel] = await start({ times: { flush: 5 } });
+    const [kernel] = await start({ times: { flush: 60 } });
     const log = await kernel.ctr({ ...TABLE, integratedFlush: true });
     log.mark(1, 2);
     log.clear(3);
@@ -201,7 +201,7 @@ describe("the double of the kernel's cluster log", () => {
     log.clear(4);
     assert.equal(await log.flush(), 0);
     assert.equal(kernel.asked().at(-1), "CLEAR_REGION");
-    await kernel.sleep(20);
+    await kernel.sleep(200);
     assert.deepEqual(kernel.exchanges.at(-1)!.request.body, { name: "FLUSH", regions: [] });
     log.clear(5);
     await log.flush();
@@ -254,7 +254,7 @@ describe("the double of the kernel's cluster log", () => {
     const log = await kernel.ctr(TABLE);
     server.socket.close();
     const answer = log.inSync(3);
-    await kernel.sleep(20);
+    await kernel.sleep(200);
     await Server.listen(kernel);
     assert.equal(await answer, 1);
     const bodies = kernel.exchanges.map(({ request }) => request.body);
@@ -307,7 +307,7 @@ describe("the double of the kernel's cluster log", () => {
     const log = await kernel.ctr(TABLE);
     kernel.privileged = false;
     const answer = log.inSync(3);
-    await kernel.sleep(20);
+    await kernel.sleep(200);
     assert.ok(kernel.exchanges.length > 3);
     kernel.privileged = true;
     assert.equal(await answer, 1);
@@ -392,7 +392,7 @@ describe("the double of the kernel's cluster log", () => {
         kernel.overrun(1);
         const answer = log.inSync(1);
         if (strict) await assert.rejects(answer, /I\/O hangs/);
-        await kernel.sleep(20);
+        await kernel.sleep(200);
         kernel.wrong.length = 0;
         if (strict) continue;
         assert.ok(kernel.asked().filter((name) => name === "CTR").length > 3);

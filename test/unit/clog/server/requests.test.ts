@@ -137,8 +137,8 @@ describe("a log server's answers", () => {
       bench.workshop.last.gates.set("clear", new Promise(() => undefined));
       const identity = { uuid: "m", luid: 1n };
       const body: RequestBody = { name: "CLEAR_REGION", regions: [1n] };
-      void bench.machine.send([{ identity, body, age: 13_990 }]);
-      await new Promise((resolve) => setTimeout(resolve, 30));
+      void bench.machine.send([{ identity, body, age: 13_500 }]);
+      await new Promise((resolve) => setTimeout(resolve, 600));
       void bench.machine.send([{ identity, body }]);
       const [trouble] = bench.troubles;
       assert.equal(trouble?.kind, "retry");
