@@ -92,9 +92,11 @@ describe("fs/dlm: every flag", function () {
       const b = await ls.lock("r", { mode: "PR" });
       const first = a.convert("EX");
       await node.until("it waits", () => a.state === "converting");
-      const second = b.convert("EX", { deadlock: "demote", signal: AbortSignal.timeout(100) });
+      const second = b
+        .convert("EX", { deadlock: "demote", signal: AbortSignal.timeout(100) })
+        .catch((e: unknown) => e as Error);
       await first;
-      const error = (await second.catch((e: unknown) => e)) as Error;
+      const error = (await second) as Error;
       await node.until("it is back", () => b.mode === "NL");
       return [error.name, b.mode, node.kernelLocks(name).length];
     }, LS);
@@ -107,13 +109,13 @@ describe("fs/dlm: every flag", function () {
       const told: string[] = [];
       const a = await ls.lock("r", { mode: "PR", onBlocking: (mode) => told.push(`a ${mode}`) });
       const b = await ls.lock("r", { mode: "PR", onBlocking: (mode) => told.push(`b ${mode}`) });
-      const first = a.convert("EX");
+      const first = a.convert("EX").catch((e: unknown) => e);
       await node.until("it waits", () => told.includes("b EX"));
       const second = b.convert("EX", { deadlock: "wait" });
       await node.sleep(100);
       const waits = b.state;
       await a.release({ force: true });
-      const ended = (await first.catch((e: unknown) => e)) as { code: string };
+      const ended = (await first) as { code: string };
       await second;
       return [waits, ended.code, b.mode, b.demoted];
     });
