@@ -50,7 +50,8 @@ function tellBriefly(runner) {
   });
 }
 
-const firstLine = (text) => String(text).trim().split("\n")[0];
+// short, so that a line is written at once or, by a run that is killed, not at all (PIPE_BUF)
+const firstLine = (text) => String(text).trim().split("\n")[0].slice(0, 500);
 
 function nameLeaks() {
   process.stdout.write(`still alive after the last test: ${process.getActiveResourcesInfo().join(", ")}\n`);

@@ -311,7 +311,7 @@ describe("introspection on two nodes", function () {
     const [unprivileged, list, status] = JSON.parse(stdout) as [LockDump, LockspaceList, ClusterStatus];
     assert.equal(unprivileged.resources, undefined);
     assert.deepEqual([...new Set(unprivileged.problems.map(({ code }) => code))], ["EACCES"]);
-    assert.match(unprivileged.problems[0]!.hint, /root/);
+    assert.match(unprivileged.problems[0]!.hint, /\broot\b/);
     assert.equal(unprivileged.node, 1);
     // these need no privilege
     assert.deepEqual([list.lockspaces?.[0]?.state, list.problems], ["running", []]);

@@ -21,7 +21,7 @@ describe("lab: cleaning the cache", () => {
       put(directory, "deep/file", Buffer.alloc(100_000, 1));
       return Promise.resolve();
     });
-    put(root(), "packages-0123/root/etc/x", "x");
+    put(root(), path.join("packages-0123", "root", "etc", "x"), "x");
     put(root(), "initramfs-0123/initramfs.gz", "x");
     put(root(), "boot-0123/image", "x");
     put(root(), "busybox-2-1.35/busybox", "x");

